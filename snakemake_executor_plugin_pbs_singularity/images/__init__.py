@@ -9,6 +9,7 @@ caller does.
 from .check import ImageKind, check_image
 from .errors import ImageError
 from .library import find_in_libraries
+from .pull import ensure_pulled
 from .reference import LibraryReference, PathReference, Reference, UriReference, parse_reference
 from .resolution import Found, Missing, Resolved, resolve
 from .runtime import (
@@ -35,6 +36,7 @@ __all__ = [
     "UriReference",
     "check_image",
     "check_runnable",
+    "ensure_pulled",
     "environment_prefix",
     "find_in_libraries",
     "find_runtime",

@@ -155,6 +155,15 @@ def pull_arguments(runtime: Runtime, destination: Path, uri: str) -> list[str]:
     return [str(runtime.command), action, str(destination), uri]
 
 
+def login_words(runtime: Runtime, registry: str) -> str:
+    """Say how to log in to a registry with this runtime."""
+    if runtime.is_version_2:
+        return "set SINGULARITY_DOCKER_USERNAME and SINGULARITY_DOCKER_PASSWORD"
+    since = (1, 2) if runtime.product is Product.APPTAINER else (4,)
+    group = "registry" if runtime.version >= since else "remote"
+    return f"`{runtime.command} {group} login docker://{registry}`"
+
+
 def check_pullable(runtime: Runtime, scheme: str) -> None:
     """Raise ImageError if the runtime does not know how to pull from this kind of URI."""
     if runtime.is_version_2 and scheme not in ("docker", "shub"):

@@ -66,7 +66,7 @@ def test_a_configured_library_that_is_missing_is_an_error_even_if_another_has_th
 def test_a_library_closed_to_us_is_an_error(site: Path) -> None:
     site.chmod(0)
     try:
-        with made.as_somebody(), pytest.raises(ImageError, match="[Pp]ermission denied"):
+        with made.as_somebody(), pytest.raises(ImageError, match=r"[Pp]ermission denied"):
             find_in_libraries(NAME, [site])
     finally:
         site.chmod(0o755)

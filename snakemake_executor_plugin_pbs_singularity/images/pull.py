@@ -1,0 +1,324 @@
+"""Pull an image into the store: once, checked, whole or not at all.
+
+Apptainer alone does none of that: two pulls at once both work (transcript apptainer/144), a destination
+that cannot be written is found out after the whole conversion (59), a killed pull leaves hundreds of
+megabytes and a running ``mksquashfs`` (69), and a killed ``build`` a truncated image under the final name
+(65). So the runtime works in a hidden folder beside the destination, under a lock, in a process group of
+its own; only a finished image that passed its check is renamed to its final name.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from .check import check_image
+from .errors import ImageError
+from .failures import PassingError, explain
+from .reference import UriReference, parse_reference
+from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
+from .store import stored_path
+
+Report = Callable[[str], None]
+"""Takes a line for the user."""
+
+TIME_LIMIT = 4 * 3600.0
+"""Seconds for one pull. Packing 1.5 GB takes 150 s; the largest images over a slow line stay below this."""
+ATTEMPTS = 3
+FIRST_PAUSE = 10.0
+"""Seconds before the second attempt; each further pause is three times as long."""
+_GRACE = 10.0
+"""Seconds that a runtime has to clean up after TERM; it needs less than one (transcript apptainer/68)."""
+_POLL = 0.05
+_LOCK_POLL = 0.5
+
+
+def ensure_pulled(
+    uri: str,
+    store: Path,
+    runtime: Runtime,
+    report: Report,
+    *,
+    environment: Mapping[str, str] | None = None,
+    time_limit: float = TIME_LIMIT,
+    first_pause: float = FIRST_PAUSE,
+) -> Path:
+    """Give the image file of a URI in the store, pulling it if it is not there.
+
+    An image that is there and passes its check is given back without lock and network, so a store that
+    others filled may be read-only. Otherwise one process pulls, under a lock beside the image, and
+    whoever else asks waits for it. Rate limits and cut connections are tried again, a few times.
+
+    ``environment`` is what the runtime gets, the process's own if None; proxies and settings such as
+    ``APPTAINER_NOHTTPS`` or ``APPTAINER_CACHEDIR`` count. Without an ``APPTAINER_TMPDIR`` or
+    ``SINGULARITY_TMPDIR`` in it, images are unpacked within the store, as ``/tmp`` is often too small.
+
+    Raises ImageError if the URI is none, the store cannot be written or the pull fails; with the last
+    lines that the runtime wrote. Interrupted by an exception such as KeyboardInterrupt, or in the main
+    thread by SIGTERM or SIGHUP where nobody else handles them, it ends every process that it started and
+    removes what is unfinished.
+    """
+    reference = parse_reference(uri)
+    if not isinstance(reference, UriReference):
+        raise ImageError(f"{uri!r} is no URI, so it cannot be pulled.")
+    destination = stored_path(reference, store, runtime).absolute()
+    if _is_good(destination):
+        return destination
+    check_pullable(runtime, reference.scheme)
+    _prepare(store.absolute(), destination.parent)
+    environment = os.environ if environment is None else environment
+    with _locked(destination, reference, report, time_limit):
+        if not _is_good(destination):
+            _remove_leftovers(destination)
+            if destination.exists():
+                report(f"{destination} is damaged: pulling {reference.shown} again.")
+            attempts = Retrying(
+                retry=retry_if_exception_type(PassingError),
+                stop=stop_after_attempt(ATTEMPTS),
+                wait=wait_exponential(multiplier=first_pause, exp_base=3),
+                before_sleep=lambda state: _report_pause(state, report),
+                reraise=True,
+            )
+            with _termination_as_exit():
+                attempts(_pull, reference, destination, runtime, report, environment, time_limit)
+    return destination
+
+
+def _is_good(image: Path) -> bool:
+    try:
+        check_image(image)
+    except ImageError:
+        return False
+    return True
+
+
+def _prepare(store: Path, folder: Path) -> None:
+    """Make the store and the folder in it, and find out now, not in an hour, whether they can be written."""
+    remedy = "Choose another store, or ask its owner for write permission."
+    try:
+        if not store.parent.is_dir():
+            raise ImageError(f"The image store {store} cannot be made: {store.parent} is not there.", remedy)
+        store.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(stat.S_IMODE(store.stat().st_mode))  # who may fill the store may fill this folder
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ImageError(f"The image store {store} cannot be written: {error.strerror}.", remedy) from error
+
+
+@contextlib.contextmanager
+def _locked(destination: Path, reference: UriReference, report: Report, time_limit: float) -> Iterator[None]:
+    """Keep other processes, on this machine or on others, from pulling the same image."""
+    path = destination.with_name(f".{destination.name}.lock")
+    try:
+        with contextlib.suppress(FileExistsError):
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC)
+            os.fchmod(file, destination.parent.stat().st_mode & 0o666)  # whoever may pull here may lock
+            os.close(file)
+        lock = FileLock(path, mode=stat.S_IMODE(path.stat().st_mode))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(f"Waiting for another process that is pulling {reference.shown} (lock {path}).")
+            lock.acquire(timeout=time_limit, poll_interval=_LOCK_POLL)
+    except Timeout as error:
+        raise ImageError(
+            f"Another process has been pulling {reference.shown} for {time_limit:g} seconds.",
+            f"If none is, remove {path}.",
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise ImageError(
+            f"The lock {path} cannot be taken: {error}.",
+            "Ask the owner of the file, or choose a store on a file system that knows locks.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(destination: Path) -> None:
+    """Remove what a pull left that was killed too hard to clean up; for the holder of the lock only."""
+    for leftover in destination.parent.glob(f".{destination.name}.*.pulling"):
+        _remove_tree(leftover)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder and all in it, also the folders of an image that are write-protected."""
+    for parent, names, _ in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            if not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _report_pause(state: RetryCallState, report: Report) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    pause = state.next_action.sleep if state.next_action is not None else 0
+    problem = error.problem.rstrip() if isinstance(error, ImageError) else error
+    report(
+        f"{problem}\nTrying again in {pause:.0f} s ({state.attempt_number} of {ATTEMPTS} attempts failed)."
+    )
+
+
+def _pull(
+    reference: UriReference,
+    destination: Path,
+    runtime: Runtime,
+    report: Report,
+    environment: Mapping[str, str],
+    time_limit: float,
+) -> None:
+    """Pull once, to a temporary folder beside the destination, and rename the image if it is good."""
+    report(f"Pulling {reference.shown} with {runtime} to {destination}.")
+    start = time.monotonic()
+    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".pulling", dir=destination.parent))
+    try:
+        image = work / f"image{destination.suffix}"
+        arguments = pull_arguments(runtime, image, reference.uri)
+        status, output = _run(arguments, _with_tmpdir(environment, runtime, work), work, time_limit)
+        if status is None:
+            raise ImageError(
+                f"Pulling {reference.shown} took longer than {time_limit:g} seconds and was ended.",
+                "Ask the site about its network.",
+            )
+        if status != 0:
+            raise explain(output, status, reference, runtime, destination)
+        _accept(image, reference)
+        _finish(image, destination)
+    except OSError as error:
+        raise ImageError(
+            f"{reference.shown} cannot be pulled to {destination}: {error}.",
+            f"Check that there is room and that {runtime.command} can be executed.",
+        ) from error
+    finally:
+        _remove_tree(work)
+    size = destination.stat().st_size / 1e6
+    report(f"Pulled {reference.shown}: {size:.0f} MB in {time.monotonic() - start:.0f} s.")
+
+
+def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, work: Path) -> dict[str, str]:
+    """Give the environment of the runtime: the user's, with a place for unpacking that is large enough.
+
+    Singularity does not know ``APPTAINER_TMPDIR``, so the user's setting goes by the runtime's own name.
+    """
+    chosen = environment.get("APPTAINER_TMPDIR") or environment.get("SINGULARITY_TMPDIR")
+    if not chosen:
+        (work / "tmp").mkdir()
+    return {**environment, f"{setting_prefix(runtime)}TMPDIR": chosen or str(work / "tmp")}
+
+
+def _run(
+    arguments: list[str], environment: dict[str, str], work: Path, time_limit: float
+) -> tuple[int | None, str]:
+    """Run the runtime in a process group of its own; give its exit status, None if late, and its words.
+
+    However this ends, no process of the group outlives it.
+    """
+    log = work / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            arguments,
+            env=environment,
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        in_time = _has_ended(process, time_limit)
+    finally:
+        _end_group(process)
+    return process.returncode if in_time else None, log.read_text(errors="replace")
+
+
+def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a process to end and tell whether it did; it is not reaped, so its id stays its own."""
+    end = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process, politely at first, and all that it started, which for Apptainer is ``mksquashfs``.
+
+    The process is reaped last, so the id of its group cannot have become somebody else's.
+    """
+    try:
+        if not _has_ended(process, 0):
+            os.killpg(process.pid, signal.SIGTERM)
+            _has_ended(process, _GRACE)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _accept(image: Path, reference: UriReference) -> None:
+    """Raise ImageError if what was pulled is no image, such as the log-in page of a web server."""
+    try:
+        check_image(image)
+    except ImageError as error:
+        reason = error.problem.replace(str(image), "the pulled file")
+        raise ImageError(
+            f"{reference.shown} was pulled, but: {reason}", "Check that the URI leads to an image."
+        ) from error
+
+
+def _finish(image: Path, destination: Path) -> None:
+    """Bring a finished image to its final name, so that it survives a crash and colleagues can read it.
+
+    Its permissions are those of the store, which the user's umask or its owner gave it: a shared store is to
+    hold no image that only one can read.
+    """
+    image.chmod(0o700 | destination.parent.stat().st_mode & 0o055)
+    with image.open("rb") as file:
+        os.fsync(file.fileno())
+    image.replace(destination)
+    folder = os.open(destination.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit, so that cleaning up happens before the process ends.
+
+    Only in the main thread, where Python handles signals, and only for signals that would end the process
+    without a word: a handler that is there stays.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ending = (signal.SIGTERM, signal.SIGHUP)
+    unhandled = [number for number in ending if signal.getsignal(number) is signal.SIG_DFL]
+    for number in unhandled:
+        signal.signal(number, _exit)
+    try:
+        yield
+    finally:
+        for number in unhandled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
