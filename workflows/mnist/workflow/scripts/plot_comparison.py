@@ -44,7 +44,7 @@ def draw_courses(axes, groups):
     axes.set_ylim(0, min(100, 1.5 * highest))
     axes.set_xlabel("epoch")
     axes.set_ylabel(name + " error (%), a sample")
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
 
 
 def draw_results(axes, groups):

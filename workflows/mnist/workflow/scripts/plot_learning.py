@@ -42,7 +42,7 @@ def draw_errors(axes, history):
     axes.set_ylim(0, min(100, 3 * max(errors[len(errors) // 10 :]) + 0.5))
     axes.set_xlabel("epoch")
     axes.set_ylabel("error (%)")
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
 
 
 def main(arguments=None):

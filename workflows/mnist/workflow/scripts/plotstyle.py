@@ -30,7 +30,9 @@ plt.rcParams.update(
         "axes.axisbelow": True,
         "axes.grid": True,
         "grid.color": "#E4E4E4",
-        "legend.frameon": False,
+        "legend.frameon": True,
+        "legend.framealpha": 0.85,
+        "legend.edgecolor": "white",
         "savefig.dpi": 150,
         "savefig.bbox": "tight",
     }
