@@ -94,6 +94,7 @@ def start_pull(site: Site) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PULL_IN_A_PROCESS, str(site.command), str(site.store), URI],
         cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -288,6 +289,13 @@ def test_a_pull_that_takes_too_long_is_ended_with_all_its_processes(site: Site) 
     assert site.leftovers() == []
 
 
+def test_a_runtime_may_clean_up_before_it_is_ended(site: Site) -> None:
+    site.runs(f"trap 'touch {site.folder}/cleaned; exit 1' TERM; sleep 60 & wait")
+    with pytest.raises(ImageError, match="longer than"):
+        site.pull(time_limit=0.3)
+    assert (site.folder / "cleaned").exists()
+
+
 def test_processes_that_outlive_a_runtime_that_died_are_ended(site: Site) -> None:
     site.runs(f"(trap '' TERM; sleep 60) & echo $! > {site.folder}/child; kill -9 $$")
     with pytest.raises(ImageError, match="exit status -9"):
@@ -353,9 +361,10 @@ def test_images_are_unpacked_in_the_store_unless_the_user_says_where(site: Site)
     assert f"APPTAINER_TMPDIR={site.store}/docker/." in (site.folder / "env").read_text()
 
 
-def test_the_runtime_gets_nothing_to_read(site: Site) -> None:
+def test_the_runtime_cannot_ask_for_a_password_and_wait(site: Site) -> None:
     site.runs('read line && exit 3; cp "$IMAGE" "$2"')
-    assert site.pull().exists()
+    start_pull(site).communicate("password\n", timeout=20)
+    assert site.destination.exists()
 
 
 def test_a_store_that_cannot_be_written_is_found_out_before_the_pull(site: Site) -> None:
