@@ -363,8 +363,9 @@ def test_images_are_unpacked_in_the_store_unless_the_user_says_where(site: Site)
 
 def test_the_runtime_cannot_ask_for_a_password_and_wait(site: Site) -> None:
     site.runs('read line && exit 3; cp "$IMAGE" "$2"')
-    start_pull(site).communicate("password\n", timeout=20)
-    assert site.destination.exists()
+    process = start_pull(site)
+    process.communicate("password\n", timeout=20)
+    assert process.returncode == 0
 
 
 def test_a_store_that_cannot_be_written_is_found_out_before_the_pull(site: Site) -> None:
