@@ -1,0 +1,31 @@
+"""Talks to PBS. Knows nothing of Snakemake or containers.
+
+``find_pbs`` finds the commands; ``submit``, ``status`` and ``delete`` use them; ``explain_exit`` says in words why
+a job did not end well. All problems are PbsErrors, which say what to do.
+"""
+
+from .client import Pbs, check_queue, delete, find_by_name, find_pbs, status, submit
+from .errors import ErrorKind, PbsError
+from .openpbs import Submission, job_name
+from .outcome import JobStatus, State, Usage, Verdict, explain_code, explain_exit, explain_waiting
+
+__all__ = [
+    "ErrorKind",
+    "JobStatus",
+    "Pbs",
+    "PbsError",
+    "State",
+    "Submission",
+    "Usage",
+    "Verdict",
+    "check_queue",
+    "delete",
+    "explain_code",
+    "explain_exit",
+    "explain_waiting",
+    "find_by_name",
+    "find_pbs",
+    "job_name",
+    "status",
+    "submit",
+]

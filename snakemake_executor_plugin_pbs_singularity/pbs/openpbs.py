@@ -1,0 +1,313 @@
+"""The OpenPBS dialect: the arguments its commands take, what they print, and what their exit codes mean.
+
+Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06 unless a source is named.
+
+Which ``qstat`` asks for many jobs. Named ids cost one connection and one reserved port *each* (20-MEASURES:
+about 500 of them within a minute stall every PBS client of the host for a minute, 17a); a listing without ids
+is one connection, but brings every user's jobs with their environments, the site's whole history. ``-E`` sends
+all ids as one request over one connection (qstat.c, ``E_opt``) and gets these jobs only. JSON prints the first
+of several ids only (04d3), and is not always JSON (11, 18). So: ``qstat -x -f -E -w ID...``, where ``-w`` keeps
+each attribute on one line and writes a newline within it as ``\\n``, so that no value can pass for another
+attribute or another job. A qstat that does not know these two (before PBS Pro 14) is asked without them, and
+the parser therefore also unwraps lines.
+"""
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ErrorKind
+from .outcome import JobStatus, State, Usage
+
+JOB_ID = re.compile(r"\d+(?:\[\d*\])?(?:\.[A-Za-z0-9._-]+)?")
+"""``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob."""
+QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_.:-]+)?")
+
+NAME_LIMIT = 63
+"""Characters of a job name. OpenPBS takes 230 (05h2); ``qstat`` shows 15, file names take 255 bytes."""
+NAME_TAIL = 20
+"""Characters at the end of a name that are never cut: callers put what makes it unique there."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One ``qsub``: a job, or with ``-J`` among the arguments an array."""
+
+    script: Path
+    """The job script. PBS keeps a copy of it and sends it to every node: keep it small."""
+    name: str
+    """A name that ``job_name`` made, unique to this submission: ``find_by_name`` looks for it."""
+    output: Path
+    """File for what PBS itself and the script print, or for an array a folder of such files. It appears when the
+    job is over."""
+    arguments: tuple[str, ...]
+    """The request, such as ``("-l", "select=1:ncpus=4", "-q", "long", "-J", "0-99")``."""
+    workdir: Path
+    """The folder to submit from: PBS_O_WORKDIR of the job, which does not begin there by itself."""
+
+
+def job_name(text: str) -> str:
+    """Make a valid job name of any text, by cutting the middle of what is too long.
+
+    The last 20 characters survive if they are letters, digits or ``_.-``: put what makes it unique there.
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
+    if not re.match(r"[A-Za-z]", name):
+        name = f"j{name}"
+    if len(name) > NAME_LIMIT:
+        name = f"{name[: NAME_LIMIT - NAME_TAIL - 2]}..{name[-NAME_TAIL:]}"
+    return name
+
+
+def submit_arguments(submission: Submission) -> list[str]:
+    """Give the arguments of ``qsub``.
+
+    No ``-V`` and no ``-v``: every user of the cluster can read a job's variables and arguments (15a).
+    """
+    return [
+        *submission.arguments,
+        "-N",
+        submission.name,
+        "-j",
+        "oe",
+        "-o",
+        str(submission.output),
+        str(submission.script),
+    ]
+
+
+def status_arguments(ids: Collection[str], *, history: bool = True, express: bool = True) -> list[str]:
+    """Give the arguments of ``qstat`` that ask for these jobs; what the options are for stands above."""
+    return [*(["-x"] if history else []), "-f", *(["-E", "-w"] if express else []), *ids]
+
+
+def name_arguments(name: str, user: str, *, history: bool = True) -> list[str]:
+    """Give the arguments of ``qselect`` that ask for the ids of a user's jobs and arrays of that name."""
+    return [*(["-x"] if history else []), "-u", user, "-N", name]
+
+
+def parse_job_id(text: str) -> str | None:
+    """Find the job id in what ``qsub`` printed: the last line that is one, as wrappers of sites print more."""
+    ids = [line.strip() for line in text.splitlines() if JOB_ID.fullmatch(line.strip())]
+    return ids[-1] if ids else None
+
+
+def parse_job_ids(text: str) -> list[str]:
+    """Give all job ids in what ``qselect`` printed, one on a line."""
+    return [line.strip() for line in text.splitlines() if JOB_ID.fullmatch(line.strip())]
+
+
+def parse_blocks(text: str, kind: str = "Job Id") -> Iterator[tuple[str, dict[str, str]]]:
+    """Give name and attributes of each block of ``qstat -f`` that is whole.
+
+    A block begins with ``Job Id: 12.server`` (or ``Queue: name``) and ends with an empty line. One that is cut
+    off, or has an attribute twice (a value with newlines that looks like attributes), is passed over: nothing is
+    better than half of it.
+    """
+    for chunk in re.split(rf"(?:\A|(?<=\n\n))(?={kind}: )", text):
+        head, newline, rest = chunk.partition("\n")
+        if not head.startswith(f"{kind}: ") or not newline or not chunk.endswith("\n\n"):
+            continue
+        attributes = _parse_attributes(rest.removesuffix("\n"))
+        if attributes is not None:
+            yield head.removeprefix(f"{kind}: ").strip(), attributes
+
+
+def _parse_attributes(text: str) -> dict[str, str] | None:
+    attributes: dict[str, str] = {}
+    name = None
+    for line in text.split("\n"):
+        match = re.fullmatch(r" {4}([A-Za-z_][\w.-]*) = (.*)", line)
+        if match is not None:
+            name = match[1]
+            if name in attributes:
+                return None
+            attributes[name] = match[2]
+        elif name is not None:  # a line goes on after newline and tab; anything else is a newline in a value
+            attributes[name] += line[1:] if line.startswith("\t") else f"\n{line}"
+    return {name: value.rstrip("\n") for name, value in attributes.items()}
+
+
+def parse_jobs(text: str) -> dict[str, JobStatus]:
+    """Read ``qstat -f``; jobs that cannot be made sense of, or come twice, are left out."""
+    jobs: dict[str, JobStatus | None] = {}
+    for job_id, attributes in parse_blocks(text):
+        jobs[job_id] = None if job_id in jobs else _parse_job(job_id, attributes)
+    return {job_id: status for job_id, status in jobs.items() if status is not None}
+
+
+_STATES = {
+    "B": State.RUNNING,
+    "E": State.EXITING,
+    "F": State.FINISHED,
+    "H": State.HELD,
+    "M": State.MOVED,
+    "Q": State.QUEUED,
+    "R": State.RUNNING,
+    "S": State.SUSPENDED,
+    "T": State.TRANSIT,
+    "U": State.SUSPENDED,
+    "W": State.WAITING,
+    "X": State.FINISHED,
+}
+
+
+def _parse_job(job_id: str, attributes: Mapping[str, str]) -> JobStatus | None:
+    state = _STATES.get(attributes.get("job_state", ""))
+    if state is None:
+        return None
+    is_array = "[]" in job_id
+    exit_status = None
+    if "Exit_status" in attributes and not is_array:
+        exit_status = _integer(attributes["Exit_status"])
+        if exit_status is None:
+            return None
+    return JobStatus(
+        state=state,
+        exit_status=exit_status,
+        comment=attributes.get("comment") or None,
+        queue=attributes.get("queue") or None,
+        exec_host=attributes.get("exec_host") or None,
+        used=_usage(attributes, "resources_used"),
+        asked=_usage(attributes, "Resource_List"),
+        run_count=_integer(attributes.get("run_count", "")) or 0,
+        substate=_integer(attributes.get("substate", "")),
+        is_array=is_array,
+    )
+
+
+def _usage(attributes: Mapping[str, str], prefix: str) -> Usage:
+    def value(name: str) -> str:
+        return attributes.get(f"{prefix}.{name}", "")
+
+    return Usage(
+        walltime=parse_duration(value("walltime")),
+        cput=parse_duration(value("cput")),
+        mem=parse_size(value("mem")),
+        ncpus=_integer(value("ncpus")),
+    )
+
+
+def parse_duration(text: str) -> int | None:
+    """Give the seconds of ``HH:MM:SS``, ``MM:SS`` or ``SS`` (with fractions, cut off); None for anything else."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+)(?:\.\d*)?", text, re.ASCII)
+    if match is None:
+        return None
+    hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_size(text: str) -> int | None:
+    """Give the MiB, rounded up, of a size such as ``6248kb``, ``2gb`` or ``100`` (bytes); None for anything else.
+
+    A ``w`` counts words, of 8 bytes as on every 64-bit node.
+    """
+    match = re.fullmatch(r"(\d+)([kmgtp]?)([bw]?)", text.lower(), re.ASCII)
+    if match is None:
+        return None
+    number, scale, unit = match.groups()
+    size = int(number) * 1024 ** " kmgtp".index(scale or " ") * (8 if unit == "w" else 1)
+    return math.ceil(size / 1024**2) if size < 2**53 else size // 1024**2
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
+
+
+def unknown_ids(stderr: str) -> set[str]:
+    """Give the ids that PBS says it does not know: one on a line, or with ``-E`` a list with commas."""
+    said = re.findall(r"Unknown Job Id:? +(\S+)", stderr)
+    return {job_id for words in said for job_id in words.split(",") if job_id}
+
+
+def is_finished_complaint(line: str) -> bool:
+    """Tell whether a line of ``qdel`` says that there is nothing left to delete (04p, 04q)."""
+    return bool(re.search(r"Unknown Job Id|Job has finished|finished array subjob", line))
+
+
+def is_history_off(stderr: str) -> bool:
+    """Tell whether the server keeps no history, so that ``-x`` is refused, with exit code 0 (pbs_messages.c)."""
+    return "not configured to maintain job history" in stderr
+
+
+def is_usage_complaint(exit_code: int, stderr: str) -> bool:
+    """Tell whether a command did not know one of its options (04n, 05o)."""
+    return exit_code == 2 and "usage:" in stderr
+
+
+def is_unconnected(stderr: str) -> bool:
+    """Tell whether a command that failed did so before it could ask the server anything (12, 13)."""
+    return bool(re.search(r"cannot connect to server|Couldn't connect to cluster", stderr))
+
+
+REFUSALS = {
+    2: "Correct the option that PBS names.",
+    3: "Ask for fewer at once: the site limits the size of arrays.",
+    5: "Write the whole request as pbs_select, without ncpus, mem or nodes in pbs_extra.",
+    38: "Start with fewer jobs at once (`--jobs`): the site limits how many one user may have.",
+    159: "Choose another queue or account (pbs_queue, pbs_account): you may not use this one.",
+    166: "Correct the value of the resource that PBS names.",
+    170: "Choose one of the queues that `qstat -Q` lists, with the resource pbs_queue or --pbs-singularity-queue.",
+    173: "Choose another queue (pbs_queue): this one takes no jobs now.",
+    187: "Leave out the resource that PBS names, or ask the site what it calls it.",
+    188: "Lower the rule's runtime, mem_mb or threads to what the queue allows (`qstat -Qf`), or choose another queue.",
+}
+"""What to do about an exit code of ``qsub`` that means no (05, 06; the last eight bits of numbers in
+``pbs_error.h``). Only with these is it certain that nothing was submitted."""
+
+_UNREACHABLE_REMEDY = (
+    "The PBS server is away or cannot be reached from here; try `qstat -B` by hand, and again later. "
+    "PBS_CONF_FILE and PBS_SERVER in the environment say which server it is."
+)
+
+
+def describe_failure(command: str, exit_code: int, stderr: str) -> tuple[ErrorKind, str, str]:
+    """Give kind, problem and remedy of a command that failed."""
+    said = "; ".join(_telling_lines(stderr)) or "nothing"
+    problem = f"`{command}` failed with exit status {exit_code}. PBS says: {said}."
+    if is_unconnected(stderr) or re.search(r"pbs_iff|[Aa]uthenticat|munge", said):
+        return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
+    if "Unknown Job Id" in stderr:
+        return ErrorKind.UNKNOWN_JOB, problem, ""
+    if exit_code in REFUSALS:
+        return ErrorKind.REFUSED, problem, REFUSALS[exit_code]
+    return (ErrorKind.REFUSED if command == "qsub" else ErrorKind.OTHER), problem, ""
+
+
+def _telling_lines(stderr: str) -> list[str]:
+    """Leave out the usage that some complaints are followed by, and say nothing twice."""
+    words = re.split(r"^usage:", stderr, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line.strip().rstrip(".") for line in words.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line))[:5]
+
+
+_PASSED_ON = frozenset(
+    """
+    HOME KRB5CCNAME KRB5_CONFIG LANG LD_LIBRARY_PATH LOGNAME PATH SHELL TMPDIR TZ USER XDG_RUNTIME_DIR
+    PBS_AUTH_METHOD PBS_BATCH_SERVICE_PORT PBS_BATCH_SERVICE_PORT_DIS PBS_CONF_FILE PBS_DEFAULT
+    PBS_ENCRYPT_METHOD PBS_EXEC PBS_GSS_USER_CREDENTIALS_BIN PBS_HOME PBS_INTERACTIVE_AUTH_METHOD
+    PBS_INTERACTIVE_ENCRYPT_METHOD PBS_LEAF_NAME PBS_LEAF_ROUTERS PBS_MANAGER_SERVICE_PORT
+    PBS_OUTPUT_HOST_NAME PBS_PRIMARY PBS_PUBLIC_HOST_NAME PBS_SECONDARY PBS_SERVER PBS_SERVER_HOST_NAME
+    PBS_SUPPORTED_AUTH_METHODS PBS_TMPDIR
+    PBS_JOBID
+    """.split()
+)
+
+
+def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give what PBS's commands run with: what they need of an environment, and nothing else of it.
+
+    What a client reads is listed in ``pbs_loadconf.c``. ``qsub`` copies HOME, LANG, LOGNAME, PATH, MAIL, SHELL and
+    TZ into the job as PBS_O_*, where everybody can read them (15a); MAIL is not needed. Of the variables of a job
+    that Snakemake itself may be running in, only PBS_JOBID stays: with it, ``qsub`` leaves no daemon behind on
+    the node (qsub.c); the new job gets its own. PBS_DPREFIX, which changes what a script's ``#PBS`` is, does not.
+    The locale is C, in which ``qstat`` prints all bytes as they are.
+    """
+    passed = {
+        name: value
+        for name, value in environment.items()
+        if name in _PASSED_ON or name.startswith("PBS_SINGULARITY_LOCAL_")
+    }
+    return passed | {"LC_ALL": "C"}
