@@ -1,4 +1,4 @@
-"""Put Apptainer into a folder of its own, on a machine that has none: ``python3 -m tools.apptainer [PREFIX]``.
+"""Put Apptainer into a folder of its own where there is none: ``python3 -m tools.apptainer [PREFIX]``.
 
 Debian 12 has no package of it; unstable has one, which needs a newer libc. So that package is unpacked with
 the libc of its own suite, and its two programs are told to use that. The programs that it calls, such as
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from .cache import ToolError, cache_folder, locked, new_folder, say
-from .debian import bootstrap, unpack
+from .debian import bootstrap, command, only, unpack
 
 _PROGRAM = ("apptainer", "libc6", "libseccomp2", "libsqlite3-0")
 _SUITE = "unstable"
@@ -63,7 +63,7 @@ def install(prefix: Path, *, cache: Path | None = None) -> Path:
     with locked(prefix.with_name(f".{prefix.name}.lock")):
         if not _is_complete(prefix):
             if prefix.exists() and any(prefix.iterdir()) and not _mark(prefix).exists():
-                raise ToolError(f"{prefix} is not empty and not Apptainer's. Choose a folder that is not there.")
+                raise ToolError(f"{prefix} is not empty and not Apptainer's. Choose another folder.")
             with new_folder(prefix) as work:
                 _build(work, prefix, cache)
             try:
@@ -97,13 +97,17 @@ def _build(work: Path, prefix: Path, cache: Path | None) -> None:
     for name in ("etc", "var"):
         (unpacked / name).rename(program / name)
     shutil.rmtree(unpacked)
-    for name in ("bin", "etc", "var"):  # the starter is in a folder deeper than usual, and takes lib for its prefix
+    for name in (
+        "bin",
+        "etc",
+        "var",
+    ):  # the starter takes lib for its prefix
         (program / "lib" / name).symlink_to(f"../{name}")
-    starter = _only(program, "lib/*/apptainer/bin/starter")
+    starter = only(program, "lib/*/apptainer/bin/starter")
     _patch([program / "bin/apptainer", starter], program, work, prefix)
-    real = [_only(helpers, f"usr/*bin/{name}") for name in _HELPERS]
+    real = [only(helpers, f"usr/*bin/{name}") for name in _HELPERS]
     _patch(real, helpers, work, prefix)
-    for path in real:  # where Apptainer looks first
+    for path in real:  # beside the starter is where Apptainer looks first
         link = starter.parent / path.name
         link.symlink_to(os.path.relpath(path, link.parent))
     _configure(program / "etc/apptainer/apptainer.conf")
@@ -121,31 +125,20 @@ def _build(work: Path, prefix: Path, cache: Path | None) -> None:
 
 
 def _patch(programs: list[Path], root: Path, work: Path, prefix: Path) -> None:
-    """Let programs use the loader and the libraries of a root, as they will be once ``work`` is ``prefix``."""
-    loader = _only(root, "lib/*-linux-*/ld-linux*.so.*")
+    """Let programs use the loader and libraries of a root, as they will be once ``work`` is ``prefix``."""
+    loader = only(root, "lib/*-linux-*/ld-linux*.so.*")
     libraries = prefix / loader.parent.relative_to(work)
     for path in programs:
-        kind = path.read_bytes()[:4]
-        if kind != b"\x7fELF" or b"ld-linux" not in path.read_bytes()[:4096]:
-            continue  # static, or a script
-        _run(
-            _with_own_libraries(work / "helpers", "usr/bin/patchelf")
-            + ["--set-interpreter", str(libraries / loader.name)]
-            + ["--force-rpath", "--set-rpath", str(libraries), str(path)]
-        )
-
-
-def _with_own_libraries(root: Path, program: str) -> list[str]:
-    """Give the command that runs a program of a root file system with the libraries of that root alone."""
-    loader = _only(root, "lib/*-linux-*/ld-linux*.so.*")
-    return [str(loader), "--library-path", str(loader.parent), str(root / program)]
-
-
-def _only(root: Path, pattern: str) -> Path:
-    found = sorted(root.glob(pattern))
-    if len(found) != 1:
-        raise ToolError(f"Debian's packages are not as expected: {len(found)} times {pattern} in {root}.")
-    return found[0]
+        if b"ld-linux" not in path.read_bytes()[:4096]:
+            continue  # a static program has no loader
+        options = [
+            "--set-interpreter",
+            str(libraries / loader.name),
+            "--force-rpath",
+            "--set-rpath",
+            str(libraries),
+        ]
+        _run([*command(work / "helpers", "usr/bin/patchelf"), *options, str(path)])
 
 
 def _configure(path: Path) -> None:
@@ -174,7 +167,7 @@ _CAPABILITIES = (
     " SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE"
     " AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ"
     " PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+)
 """In the order of their numbers, see ``linux/capability.h``."""
 
 
@@ -182,33 +175,33 @@ def _capabilities() -> list[str]:
     """Give the names of the capabilities that this process may use."""
     status = Path("/proc/self/status").read_text()
     permitted = int(status.split("CapPrm:")[1].split()[0], 16)
-    return [f"CAP_{name}" for number, name in enumerate(_CAPABILITIES) if permitted & 1 << number]
+    return [f"CAP_{name}" for number, name in enumerate(_CAPABILITIES.split()) if permitted & 1 << number]
 
 
 def _try_out(prefix: Path) -> None:
     """Build the smallest image there is and run it; raises ToolError with Apptainer's words if that fails."""
     say("Trying out Apptainer …")
     _allow_capabilities(prefix)
-    command = str(prefix / "bin/apptainer")
+    program = str(prefix / "bin/apptainer")
     with tempfile.TemporaryDirectory(prefix="apptainer-") as folder:
         root = Path(folder, "root")
         (root / "bin").mkdir(parents=True)
         shutil.copy(prefix / "helpers/bin/busybox", root / "bin/busybox")
         image = f"{folder}/image.sif"
-        _run([command, "build", image, str(root)])
-        _run([command, "exec", image, "/bin/busybox", "true"])
+        _run([program, "build", image, str(root)])
+        _run([program, "exec", image, "/bin/busybox", "true"])
 
 
-def _run(command: list[str]) -> None:
+def _run(arguments: list[str]) -> None:
     try:
         result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"`{shlex.join(command)}` did not end in {error.timeout:g} seconds.") from error
+        raise ToolError(f"`{shlex.join(arguments)}` did not end in {error.timeout:g} seconds.") from error
     if result.returncode != 0:
         raise ToolError(
-            f"`{shlex.join(command)}` failed with exit status {result.returncode}:\n"
+            f"`{shlex.join(arguments)}` failed with exit status {result.returncode}:\n"
             f"{result.stderr.strip() or result.stdout.strip()}\n"
             "If it is about mounts or namespaces, this machine does not let you start containers: ask for"
             " unprivileged user namespaces (as root: for the capability SYS_ADMIN)."

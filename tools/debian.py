@@ -46,11 +46,7 @@ _INDEX_AGE = 24 * 3600.0
 """Seconds after which a package index is read again."""
 _TIME_LIMIT = 1800.0
 """Seconds for one apt-get; a slow line needs minutes for a hundred packages."""
-_LINKS = {
-    "usr/bin/sh": "dash",
-    "usr/bin/awk": "mawk",
-    "usr/bin/which": "which.debianutils",
-}
+_LINKS = {"usr/bin/awk": "mawk", "usr/bin/sh": "dash", "usr/bin/which": "which.debianutils"}
 """Links that packages make when they are configured, and their targets."""
 
 
@@ -84,7 +80,7 @@ def unpack(
     """
     files = fetch(packages, suite=suite, with_dependencies=with_dependencies, cache=cache)
     destination.mkdir(parents=True, exist_ok=True)
-    say(f"Unpacking {_count(files)} into {destination} …")
+    say(f"Unpacking {_count(files)} …")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(lambda file: _extract(file, destination), files):
             pass
@@ -104,7 +100,7 @@ def bootstrap(
     for name in ("bin", "lib", "lib64", "sbin"):
         (destination / "usr" / name).mkdir(parents=True, exist_ok=True)
         (destination / name).symlink_to(f"usr/{name}")
-    unpack(packages, destination, suite=suite, cache=cache)
+    unpack([*packages, "usr-is-merged"], destination, suite=suite, cache=cache)
     for name in ("dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "var/tmp"):
         (destination / name).mkdir(parents=True, exist_ok=True)
     for name in ("tmp", "var/tmp"):
@@ -122,6 +118,23 @@ def bootstrap(
         if not path.exists() and (path.parent / goal).exists():
             path.unlink(missing_ok=True)
             path.symlink_to(goal)
+
+
+def command(root: Path, program: str) -> list[str]:
+    """Give the command that runs a program of a root file system, with the libraries of that root alone.
+
+    So it runs whatever is installed on the machine. Raises ToolError if the root has no loader.
+    """
+    loader = only(root, "lib/*-linux-*/ld-linux*.so.*")
+    return [str(loader), "--library-path", str(loader.parent), str(root / program)]
+
+
+def only(root: Path, pattern: str) -> Path:
+    """Give the one file of unpacked packages that a pattern means; raises ToolError if it is not one."""
+    found = sorted(root.glob(pattern))
+    if len(found) != 1:
+        raise ToolError(f"Debian's packages are not as expected: {len(found)} times {pattern} in {root}.")
+    return found[0]
 
 
 def fetch(

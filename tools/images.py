@@ -1,0 +1,125 @@
+"""Small real images for tests: a library as a site has one, and what a registry of them stores.
+
+Each image says in its ``/etc/os-release`` which it is: ``PRETTY_NAME="test image alpha"``.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import ToolError, cache_folder, locked, new_folder, say
+from .debian import BASE, bootstrap, command
+from .registry import registry_tools, serve, upload
+
+_VERSION = "1"
+"""To be changed when the images change, so that they are built anew."""
+
+_BARE_APPLETS = ("sh", "cat", "echo", "env", "id", "ls", "mkdir", "rm", "sleep", "touch", "true")
+_UNNEEDED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man", "usr/share/lintian")
+_IMAGE_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """Where the images are; not to be written to."""
+
+    __test__ = False  # pytest takes it for a class of tests otherwise
+
+    library: Path
+    """A site's library:
+
+    - ``deep_learning/alpha.simg``: plain squashfs, as Singularity 2.x builds; bash, coreutils, full Python;
+    - ``tools/beta.sif``: the same as a SIF;
+    - ``sandboxes/gamma``: the same as a folder;
+    - ``tools/bare.sif``: neither bash nor Python, only ``sh`` and little else.
+    """
+    storage: Path
+    """For serve: ``test/delta:1``, ``test/delta:2`` (the same as above) and ``test/bare:1``."""
+
+
+def build_images(environment: Mapping[str, str], *, cache: Path | None = None) -> TestImages:
+    """Give the images, building them at the first call, which takes a minute; they are kept in ``cache``.
+
+    ``environment`` has an ``apptainer`` on its PATH. Raises ToolError if the packages cannot be had or an
+    image cannot be built.
+    """
+    cache = cache or cache_folder()
+    folder = cache / f"images-{_VERSION}"
+    images = TestImages(folder / "library", folder / "registry")
+    with locked(cache / "images.lock"):
+        if not folder.exists():
+            say("Building images for tests …")
+            tools = registry_tools(cache)
+            with new_folder(folder) as work:
+                _build(work, tools, environment, cache)
+    return images
+
+
+def _build(work: Path, tools: Path, environment: Mapping[str, str], cache: Path) -> None:
+    library = work / "library"
+    for name in ("deep_learning", "tools", "sandboxes"):
+        (library / name).mkdir(parents=True)
+    bare = work / "bare"
+    _make_bare(bare, cache)
+    full = library / "sandboxes/gamma"
+    bootstrap([*BASE, "python3", "python-is-python3"], full, cache=cache)
+    for name in _UNNEEDED:
+        shutil.rmtree(full / name, ignore_errors=True)
+
+    _name(full, "alpha")
+    squashfs = [str(full), str(library / "deep_learning/alpha.simg"), "-all-root", "-no-progress", "-quiet"]
+    _run([*command(tools, "usr/bin/mksquashfs"), *squashfs], environment)
+    _name(full, "beta")
+    _run(["apptainer", "build", str(library / "tools/beta.sif"), str(full)], environment)
+    _run(["apptainer", "build", str(library / "tools/bare.sif"), str(bare)], environment)
+
+    layout = work / "layout"
+    umoci = command(tools, "usr/bin/umoci")
+    _run([*umoci, "init", "--layout", str(layout)], environment)
+    for image, root in (("delta-1", full), ("bare-1", bare)):
+        _name(root, image.replace("-", " "))
+        _run([*umoci, "new", "--image", f"{layout}:{image}"], environment)
+        _run([*umoci, "insert", "--rootless", "--image", f"{layout}:{image}", str(root), "/"], environment)
+        _run([*umoci, "config", "--image", f"{layout}:{image}", "--config.env", _IMAGE_PATH], environment)
+    _name(full, "delta 2")
+    release = [str(full / "usr/lib/os-release"), "/usr/lib/os-release"]
+    _run([*umoci, "tag", "--image", f"{layout}:delta-1", "delta-2"], environment)
+    _run([*umoci, "insert", "--rootless", "--image", f"{layout}:delta-2", *release], environment)
+    with serve(work / "registry", tools) as registry:
+        for name in ("delta-1", "delta-2", "bare-1"):
+            upload(f"oci:{layout}:{name}", registry, f"test/{name.replace('-', ':')}", tools)
+
+    _name(full, "gamma")
+    shutil.rmtree(layout)
+    shutil.rmtree(bare)
+
+
+def _make_bare(root: Path, cache: Path) -> None:
+    bootstrap(["busybox-static"], root, cache=cache)
+    for name in _BARE_APPLETS:
+        (root / "usr/bin" / name).symlink_to("busybox")
+    shutil.rmtree(root / "usr/share")
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    _name(root, "bare")
+
+
+def _name(root: Path, name: str) -> None:
+    (root / "usr/lib/os-release").write_text(f'ID=debian\nNAME="Test"\nPRETTY_NAME="test image {name}"\n')
+
+
+def _run(arguments: list[str], environment: Mapping[str, str]) -> None:
+    result = subprocess.run(
+        arguments,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if result.returncode != 0:
+        said = (result.stderr.strip() or result.stdout.strip())[-2000:]
+        raise ToolError(f"`{' '.join(arguments)}` failed with exit status {result.returncode}:\n{said}")
