@@ -1,0 +1,107 @@
+"""Snakemake on the compute node, for a nested task: `python -m …nested DESCRIPTION`.
+
+The description says what a command line cannot: target jobs whatever their wildcards hold, and the image
+file of each `container:` value, so that the node needs neither network nor library search. Three functions
+of Snakemake are replaced to use it, in this process and nowhere else: the parser of `--target-jobs`, the
+`Image` of a container value, and `shellcmd`, which quotes paths with `repr`.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .tasks.command_line import Target
+from .tasks.script import Container, container_command
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a nested task needs to know."""
+
+    arguments: list[str]
+    """Of `python -m snakemake`."""
+    targets: list[Target]
+    runtime: str | None = None
+    """The container command; None if no job of the task has a container."""
+    images: dict[str, str] = field(default_factory=dict)
+    """The image file of each `container:` value."""
+    container_options: list[str] = field(default_factory=list)
+    """Of `exec`, one word each."""
+
+    def to_json(self) -> str:
+        """Give the text that `from_json` reads."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        values["targets"] = [Target(**target) for target in values["targets"]]
+        return cls(**values)
+
+
+def main(path: str) -> None:
+    """Run Snakemake as the description says; ends the process with Snakemake's exit status."""
+    description = Description.from_json(Path(path).read_text())
+    import snakemake.cli
+    from snakemake.target_jobs import TargetSpec
+
+    targets = [TargetSpec(target.rule, target.wildcards) for target in description.targets]
+    snakemake.cli.parse_target_jobs_cli_args = lambda _: targets
+    if description.runtime is not None:
+        _use_image_files(description, description.runtime)
+    snakemake.cli.main(description.arguments)
+
+
+def _use_image_files(description: Description, runtime: str) -> None:
+    """Let Snakemake run containers from the files that the description names, with all words quoted."""
+    from snakemake.deployment import singularity
+
+    class Image(singularity.Image):
+        def pull(self, dryrun: bool = False) -> None:
+            """Do nothing: the image is there, or the job would not have been submitted."""
+
+        @property
+        def path(self) -> str:
+            return description.images[self.url]
+
+    def shellcmd(
+        img_path: Any,
+        cmd: str,
+        bind: Any = None,
+        args: str = "",
+        quiet: bool = False,
+        envvars: Mapping[str, str] | None = None,
+        shell_executable: str | None = None,
+        container_workdir: Any = None,
+        is_python_script: bool = False,
+    ) -> str:
+        options = list(description.container_options)
+        if is_python_script:
+            mounts = zip(
+                singularity.get_snakemake_searchpaths(),
+                singularity.get_snakemake_searchpath_mountpoints(),
+                strict=True,
+            )
+            for source, destination in mounts:
+                options += ["--bind", f"{source}:{destination}"]
+        if container_workdir:
+            options += ["--pwd", str(Path(container_workdir).absolute())]
+        for folder in bind or ():
+            if folder.exists():
+                options += ["--bind", str(folder.absolute())]
+        container = Container(Path(runtime), Path(img_path), tuple(options), args, quiet)
+        command = container_command(container, Path.cwd(), shell_executable or "sh", cmd)
+        variables = [f"SINGULARITYENV_{name}={shlex.quote(value)}" for name, value in (envvars or {}).items()]
+        return " ".join([*variables, command])
+
+    singularity.Image = Image
+    singularity.shellcmd = shellcmd
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,57 @@
+"""A failed task in words: what ended it, what to do, and the last lines of its log."""
+
+from pathlib import Path
+
+from ..pbs import Verdict, explain_code, explain_exit
+from ..tracking.witness import Over
+
+TAIL_LINES = 20
+"""Lines of the log that a message shows."""
+_TAIL_BYTES = 16_384
+
+
+def explain(over: Over, grace: float) -> Verdict:
+    """Say why a task that is over did not succeed."""
+    by_pbs = explain_exit(over.status) if over.status is not None else None
+    if over.record is not None:
+        return by_pbs or explain_code(over.record.exit_status, over.status) or Verdict("PBS ended the job.")
+    ended_by_itself = by_pbs is None or over.status is None or over.status.exit_status in range(256)
+    lost_record = (
+        f" Its exit record did not appear within {grace:g} seconds: its job script was cut short, or could not "
+        "write to the working directory."
+    )
+    if by_pbs is None:
+        return Verdict(
+            f"PBS says that it ended well.{lost_record}",
+            "Check that the compute nodes see the working directory and that its disk is not full.",
+        )
+    return Verdict(f"{by_pbs.problem}{lost_record if ended_by_itself else ''}", by_pbs.remedy)
+
+
+def failure_message(verdict: Verdict, logs: list[Path]) -> str:
+    """Give the text of Snakemake's error message for a failed job, with the last lines of each log."""
+    parts = [str(verdict)]
+    for path in logs:
+        lines = last_lines(path)
+        if lines:
+            parts.append(f"Last lines of {path}:\n" + "\n".join(f"    {line}" for line in lines))
+    return "\n".join(parts)
+
+
+def last_lines(path: Path, most: int = TAIL_LINES) -> list[str]:
+    """Give the last lines of a file, without control characters that would upset a terminal; none if it is missing.
+
+    Only its end is read, so a log of any size will do.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = text.splitlines()
+    if size > _TAIL_BYTES:
+        lines = lines[1:]
+    shown = ["".join(c if c.isprintable() or c == "\t" else "�" for c in line) for line in lines]
+    return shown[-most:]

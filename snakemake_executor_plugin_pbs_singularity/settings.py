@@ -1,0 +1,146 @@
+"""The `--pbs-singularity-*` options.
+
+Snakemake turns every field into a command line option, a profile key and, where `env_var` is set, an
+environment variable `SNAKEMAKE_PBS_SINGULARITY_<NAME>`.
+"""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
+
+DEFAULT_LIBRARY = Path("/mnt/data/container_library")
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """What a user may set once for all rules of a run."""
+
+    queue: str | None = field(
+        default=None,
+        metadata={
+            "help": "PBS queue for jobs whose rule sets no pbs_queue resource. Without it, the server's default queue.",
+            "env_var": True,
+            "type": str,
+            "metavar": "QUEUE",
+        },
+    )
+    account: str | None = field(
+        default=None,
+        metadata={
+            "help": "Account that the jobs are charged to (qsub -A), unless the rule sets a pbs_account resource.",
+            "env_var": True,
+            "type": str,
+            "metavar": "ACCOUNT",
+        },
+    )
+    project: str | None = field(
+        default=None,
+        metadata={
+            "help": "PBS project of the jobs (qsub -P), unless the rule sets a pbs_project resource.",
+            "env_var": True,
+            "type": str,
+            "metavar": "PROJECT",
+        },
+    )
+    library: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folders with the site's container images, separated by colons and searched in this order. A "
+            "rule's 'container: \"tools/bwa\"' is then FOLDER/tools/bwa.sif or .simg. "
+            f"Default: {DEFAULT_LIBRARY} where that exists.",
+            "env_var": True,
+            "type": str,
+            "metavar": "FOLDER[:FOLDER...]",
+        },
+    )
+    store: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder, seen by the compute nodes, that images given by URI (docker://...) are pulled into. Set "
+            "it to a folder of your group to pull each image once for all workflows. Default: "
+            ".snakemake/pbs-singularity/images in the working directory.",
+            "env_var": True,
+            "type": str,
+            "metavar": "FOLDER",
+        },
+    )
+    bind: str | None = field(
+        default=None,
+        metadata={
+            "help": "Paths that every container sees besides the working directory, separated by commas, each "
+            "SOURCE[:DESTINATION[:OPTIONS]] as 'singularity exec --bind' takes it, such as /mnt/data.",
+            "env_var": True,
+            "type": str,
+            "metavar": "PATH[,PATH...]",
+        },
+    )
+    container_args: str | None = field(
+        default=None,
+        metadata={
+            "help": "More options for every 'singularity exec', such as '--cleanenv'. A rule adds its own with the "
+            "resource container_args.",
+            "env_var": True,
+            "type": str,
+            "metavar": "OPTIONS",
+        },
+    )
+    pbs: str = field(
+        default="auto",
+        metadata={
+            "help": "Which PBS to submit to. 'auto' takes the qsub found on PATH; 'openpbs' says that it is OpenPBS or "
+            "PBS Professional without asking; 'local' needs none: a small PBS of this one machine, for trying out.",
+            "env_var": True,
+            "type": str,
+            "choices": ["auto", "openpbs", "local"],
+        },
+    )
+
+
+def library_folders(settings: ExecutorSettings) -> tuple[Path, ...]:
+    """Give the library folders in search order.
+
+    Raises WorkflowError for a folder that was asked for and does not exist; the default may be absent.
+    """
+    if settings.library is None:
+        return (DEFAULT_LIBRARY,) if DEFAULT_LIBRARY.is_dir() else ()
+    folders = tuple(Path(folder).expanduser().absolute() for folder in settings.library.split(":") if folder)
+    for folder in folders:
+        if not folder.is_dir():
+            raise WorkflowError(
+                f"--pbs-singularity-library: the folder {str(folder)!r} does not exist or is not a folder. "
+                "Give the folder that holds your site's images, or leave the option out."
+            )
+    return folders
+
+
+def container_options(settings: ExecutorSettings) -> tuple[str, ...]:
+    """Give the options of `singularity exec` that every rule gets, one word each.
+
+    Raises WorkflowError for unbalanced quotes, and for a bind source that does not exist.
+    """
+    options: list[str] = []
+    for bind in (settings.bind or "").split(","):
+        if not bind:
+            continue
+        source = bind.split(":")[0]
+        if not Path(source).exists():
+            raise WorkflowError(
+                f"--pbs-singularity-bind: {source!r} does not exist here. Containers could not start with it; "
+                "correct the path or leave it out."
+            )
+        options += ["--bind", bind]
+    return (*options, *split_options(settings.container_args or "", "--pbs-singularity-container-args"))
+
+
+def split_options(text: str, where: str) -> list[str]:
+    """Split options as a shell would, without expanding anything.
+
+    Raises WorkflowError naming `where` the text came from if its quotes are unbalanced.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise WorkflowError(f"{where}: cannot split {text!r} into options ({error}). Balance its quotes.") from error

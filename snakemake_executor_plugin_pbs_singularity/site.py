@@ -1,0 +1,91 @@
+"""Where a run takes place: its PBS, its container runtime, its image folders, found once at the start."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .images import Found, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
+from .pbs import Pbs, PbsError, find_pbs
+from .settings import ExecutorSettings, container_options, library_folders
+
+CARRIED_VARIABLES = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "PYTHONPATH",
+    "XDG_CACHE_HOME",
+    "SNAKEMAKE_OUTPUT_CACHE",
+    "APPTAINER_BIND",
+    "APPTAINER_BINDPATH",
+    "SINGULARITY_BIND",
+    "SINGULARITY_BINDPATH",
+)
+"""The variables, with those that begin with `LC_`, that go with a task: without them the same command would
+not find the same programs, caches and folders. Everything else stays here unless `envvars:` declares it."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a run needs to know of its surroundings."""
+
+    pbs: Pbs
+    environment: Mapping[str, str]
+    libraries: tuple[Path, ...]
+    store: Path
+    container_options: tuple[str, ...]
+    workdir: Path
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The container command; looked for when the first container is needed. Raises ImageError."""
+        return find_runtime(self.environment)
+
+    def resolve(self, container: str) -> Resolved:
+        """Find the image of a `container:` value; raises ImageError."""
+        found = resolve(
+            container,
+            libraries=self.libraries,
+            store=self.store,
+            workdir=self.workdir,
+            runtime=self.runtime,
+        )
+        if isinstance(found, Found):
+            check_runnable(self.runtime, found.path, found.kind)
+        return found
+
+    def pull(self, uri: str, report: Callable[[str], None]) -> None:
+        """Pull a missing image into the store; raises ImageError."""
+        ensure_pulled(uri, self.store, self.runtime, report, environment=self.environment)
+
+
+def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str, str]) -> Site:
+    """Find all that a run needs, or raise WorkflowError with what is missing and what to do about it."""
+    try:
+        return Site(
+            pbs=find_pbs(_with_local_pbs(environment) if settings.pbs == "local" else environment),
+            environment=environment,
+            libraries=library_folders(settings),
+            store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",
+            container_options=container_options(settings),
+            workdir=Path.cwd(),
+        )
+    except PbsError as error:
+        raise WorkflowError(str(error)) from error
+
+
+def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the part of the user's environment that goes with every task."""
+    return {name: value for name, value in environment.items() if name in CARRIED_VARIABLES or name.startswith("LC_")}
+
+
+def _with_local_pbs(environment: Mapping[str, str]) -> dict[str, str]:
+    from .pbs.local import provide
+
+    commands = provide(environment)
+    return {**environment, "PATH": f"{commands}{os.pathsep}{environment.get('PATH', os.defpath)}"}

@@ -1,0 +1,157 @@
+"""A Snakemake job becomes a task: one job made ready to run."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
+
+from .images import Found, ImageError, Missing, Resolved
+from .nested import Description
+from .settings import split_options
+from .site import Site, carried_environment
+from .tasks.command_line import nested_command_line
+from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
+from .tasks.request import Request, build_request
+from .tasks.script import (
+    Container,
+    DirectTask,
+    NestedTask,
+    Surroundings,
+    direct_script,
+    nested_script,
+    one_line,
+)
+from .tracking.run_folder import RunFolder, new_token
+
+
+@dataclass(frozen=True)
+class Task:
+    """One Snakemake job made ready to run."""
+
+    job: Any
+    token: str
+    label: str
+    rule: str
+    request: Request
+    log: Path
+    script: str
+    description: str | None
+    """What a nested task's Snakemake is told."""
+    nested_because: str | None
+    missing: tuple[str, ...]
+    """URIs of images that have to be pulled first."""
+
+
+def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder) -> Task:
+    """Make the task of a job or of a group of jobs.
+
+    Raises WorkflowError for a request that PBS could not understand and for an image that cannot be had.
+    """
+    workflow = executor.workflow
+    rule = job.groupid if job.is_group() else job.rule.name
+    wildcards = "" if job.is_group() else ",".join(f"{name}={value}" for name, value in job.wildcards_dict.items())
+    token = new_token()
+    label = one_line(f"{'group' if job.is_group() else 'rule'} {rule}{f' ({wildcards})' if wildcards else ''}")
+    request = build_request(rule, job.threads, known_resources(job), executor.executor_settings)
+    images = resolve_images(jobs_in(job), site)
+    surroundings = Surroundings(
+        label=label,
+        workdir=site.workdir,
+        log=folder.log(rule, wildcards, token),
+        record=folder.record(token),
+        umask=_umask(),
+        environment={**carried_environment(os.environ), **executor.envvars()},
+    )
+    options = exec_options(job, rule, request, site, workflow.runtime_paths)
+    planned = plan(job, workflow)
+    description = None
+    if isinstance(planned, ShellCommand):
+        script = direct_script(_direct_task(job, planned, images, options, site, workflow), surroundings)
+    else:
+        command_line = nested_command_line(executor, job, site.workdir, in_container=bool(images))
+        description = Description(
+            arguments=command_line.arguments,
+            targets=command_line.targets,
+            runtime=str(site.runtime.command) if images else None,
+            images={value: str(_file(image)) for value, image in images.items()},
+            container_options=list(options),
+        ).to_json()
+        precommand = workflow.spawned_job_args_factory.precommand(executor_common_settings=executor.common_settings)
+        nested = NestedTask(executor.get_python_executable(), folder.description(token), precommand)
+        script = nested_script(nested, surroundings)
+    return Task(
+        job=job,
+        token=token,
+        label=label,
+        rule=rule,
+        request=request,
+        log=surroundings.log,
+        script=script,
+        description=description,
+        nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,
+        missing=tuple(image.uri for image in images.values() if isinstance(image, Missing)),
+    )
+
+
+def resolve_images(jobs: Iterable[Any], site: Site) -> dict[str, Resolved]:
+    """Give the image of each `container:` value of some jobs.
+
+    Raises ImageError, naming the rule, for a value that means nothing and for an image that is bad.
+    """
+    images: dict[str, Resolved] = {}
+    for job in jobs:
+        value = job.container_img_url
+        if value and value not in images:
+            try:
+                images[value] = site.resolve(value)
+            except ImageError as error:
+                raise ImageError(f"Rule {job.rule.name}: {error.problem}", error.remedy) from error
+    return images
+
+
+def exec_options(job: Any, rule: str, request: Request, site: Site, runtime_paths: Iterable[Path]) -> tuple[str, ...]:
+    """Give the options of `singularity exec` for a job: the site's, the rule's, its GPUs', Snakemake's own binds."""
+    of_rule = split_options(str(job.resources.get("container_args") or ""), f"Rule {rule}, resource container_args")
+    binds = [word for path in runtime_paths if path.exists() for word in ("--bind", str(path.absolute()))]
+    return (*site.container_options, *of_rule, *(["--nv"] if request.gpus else []), *binds)
+
+
+def _direct_task(
+    job: Any,
+    command: ShellCommand,
+    images: dict[str, Resolved],
+    options: tuple[str, ...],
+    site: Site,
+    workflow: Any,
+) -> DirectTask:
+    container = None
+    if images:
+        (image,) = images.values()
+        apptainer_args = workflow.deployment_settings.apptainer_args
+        container = Container(site.runtime.command, _file(image), options, str(apptainer_args or ""))
+    return DirectTask(
+        shell=command.shell,
+        command=command.text,
+        container=container,
+        threads=job.threads,
+        tmpdir=command.tmpdir,
+        inputs=tuple(str(path) for path in job.input),
+        outputs=tuple(str(path) for path in job.output),
+        directories=tuple(str(path) for path in job.output if path.is_directory),
+        logs=tuple(str(path) for path in job.log),
+        latency_wait=workflow.execution_settings.latency_wait,
+    )
+
+
+def _file(image: Resolved) -> Path:
+    return image.path if isinstance(image, Found) else image.destination
+
+
+def _umask() -> int:
+    """Give this process's umask, which can only be asked for by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,105 @@
+"""The command line of the Snakemake that runs a nested task on the compute node, as a list of words.
+
+Snakemake builds it as one string and quotes with Python's `repr` and `shlex.quote` alike. A shell takes the
+first for something else as soon as a path holds quotes, newlines or `$`, so no shell ever sees it: what
+names files is put together here, the rest is split, and it travels as a list.
+"""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
+_PYTHON_STRING = re.compile(r"""('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")(?=\s|$)""")
+_SHELL_WORD = re.compile(r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\])+""", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One job by its rule and wildcards."""
+
+    rule: str
+    wildcards: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Arguments of `python -m snakemake`, and the target jobs that they cannot express.
+
+    `--target-jobs` splits wildcards at commas whatever they hold (`snakemake/target_jobs.py`), so the targets
+    are kept beside the arguments.
+    """
+
+    arguments: list[str]
+    targets: list[Target]
+
+
+def nested_command_line(
+    executor: RealExecutor, job: JobExecutorInterface, workdir: Path, in_container: bool
+) -> CommandLine:
+    """Give the command line that runs one job, or one group, in `workdir` on the node.
+
+    It says what `RealExecutor.format_job_exec` would put into a shell command. The working directory is named
+    because a `workdir:` of the Snakefile, being relative, must not be applied a second time.
+    """
+    workflow = executor.workflow
+    unneeded = [str(file) for file in workflow.dag.get_unneeded_temp_files(job)]
+    waits = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+    awaited = [str(file) for file in job.get_wait_for_files()] if waits else []
+    methods = {method.item_to_choice() for method in workflow.deployment_settings.deployment_method}
+    if in_container:
+        methods.add("apptainer")
+    general = workflow.spawned_job_args_factory.general_args(executor_common_settings=executor.common_settings)
+    arguments = [
+        *_option("--snakefile", [str(executor.get_snakefile())]),
+        *_option("--target-jobs", ["kept:"]),
+        *_option("--allowed-rules", job.rules),
+        *_option("--local-groupid", [str(job.jobid)] if job.is_group() else []),
+        *_option("--cores", [str(executor.cores)]),
+        *_option("--attempt", [str(job.attempt)]),
+        *([] if job.is_group() else ["--force-use-threads"]),
+        *_option("--unneeded-temp-files", unneeded),
+        *_option("--wait-for-files", awaited),
+        *split_arguments(general),
+        *_option("--mode", [executor.get_exec_mode().item_to_choice()]),
+        *_option("--directory", [str(workdir)]),
+        *_option("--software-deployment-method", sorted(methods)),
+    ]
+    targets = [Target(spec.rulename, dict(spec.wildcards_dict)) for spec in job.get_target_spec()]
+    return CommandLine(arguments, targets)
+
+
+def split_arguments(text: str) -> list[str]:
+    """Split a string made by Snakemake's `format_cli_arg` into the words that were meant.
+
+    Raises WorkflowError for a string that holds unbalanced quotes.
+    """
+    words: list[str] = []
+    position = 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
+        elif match := _PYTHON_STRING.match(text, position):
+            words.append(ast.literal_eval(match[1]))
+            position = match.end()
+        elif match := _SHELL_WORD.match(text, position):
+            words += shlex.split(match[0])
+            position = match.end()
+        else:
+            raise WorkflowError(
+                f"The option of Snakemake that begins with {text[position : position + 60]!r} has unbalanced quotes, "
+                "so it cannot be passed on to the jobs. Correct it on the command line or in the profile."
+            )
+    return words
+
+
+def _option(name: str, values: Sequence[str] | Iterable[str]) -> list[str]:
+    values = list(values)
+    return [name, *values] if values else []

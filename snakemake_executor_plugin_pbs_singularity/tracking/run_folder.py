@@ -1,0 +1,80 @@
+"""The files of one run, in the working directory's `.snakemake/pbs-singularity`.
+
+images/             pulled images, unless another store is set
+logs/RULE/…         what the tasks wrote, and beside it what PBS wrote of them
+runs/TIME-XXXX/     one folder for each run of Snakemake, removed at its end
+    scripts/        the script of each task; it holds what was declared with envvars:
+    records/        the exit record of each task, removed when it is read
+"""
+
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..tasks.script import one_line
+
+_LONGEST_NAME = 150
+"""Characters of a file name, of which most file systems take 255 bytes."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folders of one run."""
+
+    logs: Path
+    scripts: Path
+    records: Path
+
+    def script(self, token: str) -> Path:
+        """Give the file of a task's script."""
+        return self.scripts / f"{token}.sh"
+
+    def description(self, token: str) -> Path:
+        """Give the file that tells a nested task what to do."""
+        return self.scripts / f"{token}.json"
+
+    def record(self, token: str) -> Path:
+        """Give the file of a task's exit record."""
+        return self.records / token
+
+    def log(self, rule: str, wildcards: str, token: str) -> Path:
+        """Give the file for what a task writes; PBS's own output is `pbs_log` of it."""
+        return self.logs / _file_name(rule) / f"{_file_name(wildcards) or 'job'}.{token}.log"
+
+    def remove(self) -> None:
+        """Remove what only the run itself needs; logs stay."""
+        shutil.rmtree(self.scripts.parent, ignore_errors=True)
+
+
+def make_run_folder(state: Path) -> RunFolder:
+    """Make the folders of a new run below `state`, readable for the user alone (law 7)."""
+    run = state / "runs" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{secrets.token_hex(2)}"
+    folder = RunFolder(logs=state / "logs", scripts=run / "scripts", records=run / "records")
+    state.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for path in (folder.logs, run.parent, run, folder.scripts, folder.records):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def pbs_log(log: Path) -> Path:
+    """Give the file for what PBS itself writes of a job, such as why it killed it."""
+    return log.with_suffix(".pbs.log")
+
+
+def new_token() -> str:
+    """Give a name that no other submission has."""
+    return secrets.token_hex(5)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only the user can read: it may hold declared variables."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def _file_name(text: str) -> str:
+    """Give text as part of a file name: one component, no control characters, short enough."""
+    name = one_line(text).replace("/", "_").strip(".")
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

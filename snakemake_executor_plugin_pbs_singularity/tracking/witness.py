@@ -1,0 +1,85 @@
+"""Two witnesses and a grace time say what became of a task: its exit record, and PBS.
+
+The record is quick and costs the server nothing; PBS knows of jobs that were killed, deleted or lost. A file
+system can be late, so a job that PBS calls over has a while for its record to come. Not knowing is not
+failing, and never success.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..pbs import JobStatus, State
+
+
+@dataclass(frozen=True)
+class ExitRecord:
+    """What a task's script says of its end."""
+
+    exit_status: int
+    host: str
+
+
+@dataclass(frozen=True)
+class Over:
+    """A task that is over, and who says so."""
+
+    record: ExitRecord | None
+    status: JobStatus | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether the task's own record says so and PBS does not gainsay it."""
+        return self.record is not None and self.record.exit_status == 0 and not _was_ended_by_pbs(self.status)
+
+
+def take_records(folder: Path) -> Iterator[tuple[str, ExitRecord]]:
+    """Give the exit records that have come, by token, with one scan of the folder, and remove them."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.endswith(".part")]
+    for name in names:
+        path = folder / name
+        record = parse_record(path.read_text(errors="replace"))
+        path.unlink()
+        if record is not None:
+            yield name, record
+
+
+def parse_record(text: str) -> ExitRecord | None:
+    """Read an exit record; None for what is none: then PBS is the only witness."""
+    values = dict(line.partition("=")[::2] for line in text.splitlines())
+    try:
+        return ExitRecord(int(values["exit_status"]), values["host"])
+    except (KeyError, ValueError):
+        return None
+
+
+def judge(record: ExitRecord | None, status: JobStatus | None, seconds_over: float, grace: float) -> Over | None:
+    """Say whether a task is over; None if it is not, or if nobody can know yet.
+
+    `status` is what PBS said last, None if it was not asked or did not answer; `seconds_over` is how long it
+    has been saying that the job is over.
+    """
+    if record is not None:
+        return Over(record, status)
+    if status is None or not is_over(status):
+        return None
+    if _was_ended_by_pbs(status) or seconds_over >= grace:
+        return Over(None, status)
+    return None
+
+
+def is_over(status: JobStatus) -> bool:
+    """Tell whether PBS will not run the job any more, or does not know it."""
+    return status.state in (State.FINISHED, State.UNKNOWN)
+
+
+def _was_ended_by_pbs(status: JobStatus | None) -> bool:
+    """Tell whether PBS itself ended the job: a limit (negative), a signal (256 and more), deleted in the queue.
+
+    Such a job's script writes no record (transcripts openpbs/08c, 08h, 09b).
+    """
+    if status is None or status.state is not State.FINISHED:
+        return False
+    return status.exit_status is None or not 0 <= status.exit_status < 256
