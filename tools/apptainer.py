@@ -75,6 +75,17 @@ def install(prefix: Path, *, cache: Path | None = None) -> Path:
     return prefix / "bin"
 
 
+def path_with_apptainer(*, cache: Path | None = None) -> str:
+    """Give this process's PATH if it leads to an Apptainer or Singularity, else with one put in front.
+
+    That one is in ``cache``, cache_folder() if None; the first time takes ten seconds. Errors are install's.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    if shutil.which("apptainer") or shutil.which("singularity"):
+        return path
+    return f"{install((cache or cache_folder()) / 'apptainer', cache=cache)}{os.pathsep}{path}"
+
+
 def _mark(prefix: Path) -> Path:
     return prefix / "layout"
 

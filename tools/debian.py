@@ -231,9 +231,7 @@ def _sources(suite: str | None) -> str:
     """Give the lines of a sources.list for a suite, or for the machine's own suites if None."""
     known = mirrors(_run(["apt-get", "update", "--print-uris"]))
     if not known:
-        raise ToolError(
-            "This machine's apt knows no mirror of Debian. Its sources in /etc/apt have to name one first."
-        )
+        raise ToolError("This machine's apt knows no mirror of Debian. Its sources in /etc/apt have to name one first.")
     if suite is not None:
         main = [uri for uri, _ in known if "security" not in uri]
         known = [(main[0], suite)] if main else []
@@ -247,9 +245,7 @@ def mirrors(text: str) -> list[tuple[str, str]]:
     They are known by the ends of their addresses, ``/debian`` and ``/debian-security``: that an index is
     Debian's own, its signature shows later.
     """
-    found = re.findall(
-        r"^'([^']*/debian(?:-security)?(?:\.list)?)/+dists/([^']+)/InRelease'", text, re.MULTILINE
-    )
+    found = re.findall(r"^'([^']*/debian(?:-security)?(?:\.list)?)/+dists/([^']+)/InRelease'", text, re.MULTILINE)
     return list(dict.fromkeys((unquote(uri), suite) for uri, suite in found))
 
 
@@ -271,6 +267,7 @@ def _configuration(state: Path) -> str:
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
         "Dir::Cache": f"{state}/cache",
+        "Dir::Cache::srcpkgcache": "",  # a large file that saves a second at best
         "Dir::Etc::main": "/dev/null",
         "Dir::Etc::parts": f"{state}/parts",
         "Dir::Etc::preferences": "/dev/null",
