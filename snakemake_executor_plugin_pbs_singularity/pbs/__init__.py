@@ -1,7 +1,7 @@
 """Talks to PBS. Knows nothing of Snakemake or containers.
 
-``find_pbs`` finds the commands; ``submit``, ``status`` and ``delete`` use them; ``explain_exit`` says in words why
-a job did not end well. All problems are PbsErrors, which say what to do.
+``find_pbs`` finds the commands; ``submit``, ``status`` and ``delete`` use them; ``explain_exit`` says in words
+why a job did not end well. All problems are PbsErrors, which say what to do.
 """
 
 from .client import Pbs, check_queue, delete, find_by_name, find_pbs, status, submit

@@ -10,34 +10,33 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from .errors import ErrorKind, PbsError
 from .openpbs import (
     JOB_ID,
     QUEUE_NAME,
     REFUSALS,
+    UNKNOWN_QUEUE_EXIT,
     Submission,
     command_environment,
     describe_failure,
-    is_finished_complaint,
     is_history_off,
+    is_nothing_to_delete,
     is_unconnected,
     is_usage_complaint,
     name_arguments,
+    output_argument,
+    parse_answer,
     parse_blocks,
     parse_job_id,
     parse_job_ids,
-    parse_jobs,
     status_arguments,
     submit_arguments,
-    unknown_ids,
 )
-from .outcome import JobStatus, State
+from .outcome import JobStatus
 
 TIME_LIMIT = 90.0
 """Seconds that one command may take. A host whose reserved ports are used up makes its PBS commands wait 62
@@ -79,8 +78,7 @@ class _Answer:
 def find_pbs(environment: Mapping[str, str], *, check: bool = True) -> Pbs:
     """Find the PBS commands on the PATH of an environment and, with ``check``, ask which PBS it is.
 
-    No server is asked. Raises PbsError: ABSENT if a command is missing, OTHER if it is TORQUE or nothing that is
-    known.
+    No server is asked. Raises PbsError: ABSENT if a command is missing, OTHER if it is TORQUE or nothing known.
     """
     path = environment.get("PATH", os.defpath)
     found = {name: shutil.which(name, path=path) for name in _COMMANDS}
@@ -90,8 +88,8 @@ def find_pbs(environment: Mapping[str, str], *, check: bool = True) -> Pbs:
         raise PbsError(
             ErrorKind.ABSENT,
             f"{' and '.join(missing)} cannot be found on PATH.",
-            "Load PBS first, as your site says (such as `module load pbs` or `. /etc/profile.d/pbs.sh`), start on a"
-            " node from which jobs can be submitted, or try the PBS of one machine: --pbs-singularity-pbs local.",
+            "Load PBS first, as your site says (such as `module load pbs` or `. /etc/profile.d/pbs.sh`), start on"
+            " a node that jobs can be submitted from, or try the PBS of one machine: --pbs-singularity-pbs local.",
         )
     pbs = Pbs(Path(qsub).absolute().parent, command_environment(environment), version="")
     if not check:
@@ -115,12 +113,13 @@ def submit(pbs: Pbs, submission: Submission) -> str:
     """Submit a job or an array and give its id, such as "12.server" or "12[].server".
 
     Tried again only if the server could not be connected to, so that nothing can have been submitted. If the
-    answer is lost (no answer in time, a broken connection), the job is looked for by its name, and its id is given
-    if it is there. Raises PbsError: REFUSED with PBS's words, UNREACHABLE, OTHER; ``uncertain`` if the job may
-    have been submitted all the same, in which case look for its name before submitting it again.
+    answer is lost (none in time, a broken connection), the job is looked for by its name, and its id is given
+    if it is there. Raises PbsError: REFUSED with PBS's words, UNREACHABLE, ABSENT, OTHER. If it is
+    ``uncertain``, the job may have been submitted all the same: look for its name before submitting it again.
     """
+    output, folder = output_argument(submission.output, submission.workdir)
     try:
-        answer = _run_connected(pbs, "qsub", submit_arguments(submission), cwd=submission.workdir)
+        answer = _run_connected(pbs, "qsub", submit_arguments(submission, output), folder)
     except PbsError as error:
         if not error.uncertain:
             raise
@@ -129,15 +128,10 @@ def submit(pbs: Pbs, submission: Submission) -> str:
     if answer.exit_code == 0 and job_id is not None:
         return job_id
     if answer.exit_code == 0:
-        said = answer.stdout.strip()[:200]
-        return _look_for(
-            pbs,
-            submission.name,
-            PbsError(
-                ErrorKind.OTHER, f"`qsub` succeeded but gave no job id. It says: {said!r}.", uncertain=True
-            ),
-        )
-    if is_unconnected(answer.stderr) or answer.exit_code in REFUSALS:
+        said = (answer.stdout + answer.stderr).strip()[:200]
+        problem = f"`qsub` succeeded but gave no job id. It says: {said!r}."
+        return _look_for(pbs, submission.name, PbsError(ErrorKind.OTHER, problem, uncertain=True))
+    if is_unconnected(answer.exit_code, answer.stderr) or answer.exit_code in REFUSALS:
         raise answer.error()
     return _look_for(pbs, submission.name, answer.error(uncertain=True))
 
@@ -145,11 +139,11 @@ def submit(pbs: Pbs, submission: Submission) -> str:
 def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
     """Find a job that may have been submitted, or raise the error that left it in doubt.
 
-    Twice: the background qsub, which a time limit does not reach, may be about to commit it.
+    Twice, unless PBS plainly refused it: the background process that ``qsub`` hands jobs to, which outlives a
+    qsub that ran out of time, may be about to submit it.
     """
-    for attempt in range(2):
-        if attempt:
-            time.sleep(_PAUSE)
+    for pause in [0.0] if error.kind is ErrorKind.REFUSED else [0.0, _PAUSE]:
+        time.sleep(pause)
         try:
             found = find_by_name(pbs, name)
         except PbsError:
@@ -157,18 +151,17 @@ def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
         if len(found) == 1:
             return found[0]
         if found:
-            raise PbsError(
-                ErrorKind.OTHER, f"There are several jobs named {name}: {', '.join(found)}.", uncertain=True
-            ) from error
-    if error.kind is ErrorKind.UNREACHABLE:
-        raise error
-    raise PbsError(error.kind, error.problem, error.remedy)
+            problem = f"There are several jobs of the name {name}: {', '.join(found)}."
+            raise PbsError(ErrorKind.OTHER, problem, "Delete all but one with `qdel`.", uncertain=True)
+    if error.kind is ErrorKind.REFUSED:
+        raise PbsError(error.kind, error.problem, error.remedy)
+    raise error
 
 
 def find_by_name(pbs: Pbs, name: str) -> list[str]:
-    """Give the ids of the user's own jobs and arrays of exactly this name, finished ones too if PBS keeps them.
+    """Give the ids of the user's own jobs and arrays of exactly this name.
 
-    Raises PbsError if PBS cannot be asked.
+    Finished ones too, if the site keeps a history. Raises PbsError if PBS cannot be asked.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     answer = _run_connected(pbs, "qselect", name_arguments(name, user))
@@ -180,20 +173,21 @@ def find_by_name(pbs: Pbs, name: str) -> list[str]:
 
 
 def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
-    """Ask for jobs, subjobs and arrays by their ids; one connection for 1000 of them, one more for unknown ones.
+    """Ask for jobs, subjobs and arrays by their ids: one connection for 1000, one more if some are unknown.
 
-    An id that PBS says it does not know gets State.UNKNOWN. An id that is missing from the answer is one about which
-    nothing could be learned this time. Raises PbsError if nothing was learned about any: nothing follows from that
-    for the jobs. Not tried again here; ask again at the next poll. What is FINISHED need not be asked for again.
+    An id that PBS says it does not know gets State.UNKNOWN. An id that is missing from the answer is one about
+    which nothing could be learned this time. Raises PbsError if nothing was learned about any: nothing follows
+    from that for the jobs. Not tried again here; ask again at the next poll. What is FINISHED stays as it is,
+    there is no need to ask for it again.
     """
     wanted = list(dict.fromkeys(ids))
     for job_id in wanted:
         if not JOB_ID.fullmatch(job_id):
             raise PbsError(ErrorKind.OTHER, f"{job_id!r} is no PBS job id.")
     learned: dict[str, JobStatus] = {}
-    for chunk in _chunks(wanted, STATUS_CHUNK):
+    for start in range(0, len(wanted), STATUS_CHUNK):
         try:
-            learned |= _status(pbs, chunk)
+            learned |= _status(pbs, wanted[start : start + STATUS_CHUNK])
         except PbsError:
             if not learned:
                 raise
@@ -202,27 +196,18 @@ def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
 
 
 def _status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
-    answer = _ask_status(pbs, ids)
-    asked = set(ids)
-    learned = {job_id: job for job_id, job in parse_jobs(answer.stdout).items() if job_id in asked}
-    unknown = unknown_ids(answer.stderr) & asked
-    if learned and not unknown and len(learned) < len(ids) and answer.exit_code == 0:
-        # About unknown ids among known ones -E is silent, and silence is not taken for an answer
-        rest = [job_id for job_id in ids if job_id not in learned]
-        again = _ask_status(pbs, rest)
-        learned |= {job_id: job for job_id, job in parse_jobs(again.stdout).items() if job_id in rest}
-        unknown = unknown_ids(again.stderr) & set(rest)
-    learned |= {job_id: JobStatus(State.UNKNOWN) for job_id in unknown - learned.keys()}
-    if ids and not learned:
-        if answer.exit_code != 0:
-            raise answer.error()
-        said = (answer.stdout + answer.stderr).strip()[:200]
-        raise PbsError(ErrorKind.OTHER, f"`qstat` gave an answer that cannot be read: {said!r}.")
+    learned = _ask_status(pbs, ids)
+    silent = [job_id for job_id in ids if job_id not in learned]
+    if learned and silent:  # silence is no answer: asked about them alone, PBS has to say that they are unknown
+        try:
+            learned |= _ask_status(pbs, silent)
+        except PbsError:
+            return learned
     return learned
 
 
-def _ask_status(pbs: Pbs, ids: list[str]) -> _Answer:
-    history = express = True
+def _ask_status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
+    express = history = True
     answer = _run(pbs, "qstat", status_arguments(ids))
     if is_usage_complaint(answer.exit_code, answer.stderr):
         express = False
@@ -230,29 +215,34 @@ def _ask_status(pbs: Pbs, ids: list[str]) -> _Answer:
     if is_history_off(answer.stderr):
         history = False
         answer = _run(pbs, "qstat", status_arguments(ids, history=history, express=express))
-    return answer
+    learned = parse_answer(ids, answer.exit_code, answer.stdout, answer.stderr, express=express)
+    if ids and not learned and answer.exit_code == 0:
+        said = (answer.stdout + answer.stderr).strip()[:200]
+        raise PbsError(ErrorKind.OTHER, f"`qstat` gave an answer that cannot be read: {said!r}.")
+    if ids and not learned:
+        raise answer.error()
+    return learned
 
 
 def delete(pbs: Pbs, ids: Sequence[str]) -> None:
     """Delete jobs, arrays or subjobs; ids that are unknown or over are fine.
 
-    They are not gone yet when this returns: a running job has some seconds to end (transcript 08e). All are tried;
-    then PbsError is raised for what could not be deleted.
+    They are not gone yet when this returns: a running job has some seconds to end (transcript 08e). Raises
+    PbsError: UNREACHABLE at once, anything else after all have been tried.
     """
-    problems: list[PbsError] = []
-    for chunk in _chunks(list(dict.fromkeys(ids)), DELETE_CHUNK):
-        try:
-            answer = _run_connected(pbs, "qdel", chunk)
-        except PbsError as error:
-            problems.append(error)
+    wanted = list(dict.fromkeys(ids))
+    problem: PbsError | None = None
+    for start in range(0, len(wanted), DELETE_CHUNK):
+        answer = _run_connected(pbs, "qdel", wanted[start : start + DELETE_CHUNK])
+        lines = [line for line in answer.stderr.splitlines() if not is_nothing_to_delete(line)]
+        if answer.exit_code == 0 or (answer.stderr.strip() and not "".join(lines).strip()):
             continue
-        if is_unconnected(answer.stderr):
-            raise answer.error()
-        lines = [line for line in answer.stderr.splitlines() if line.strip()]
-        if answer.exit_code != 0 and not (lines and all(map(is_finished_complaint, lines))):
-            problems.append(answer.error())
-    if problems:
-        raise problems[0]
+        error = PbsError(*describe_failure("qdel", answer.exit_code, "\n".join(lines)))
+        if error.kind is ErrorKind.UNREACHABLE:
+            raise error
+        problem = problem or error
+    if problem is not None:
+        raise problem
 
 
 def check_queue(pbs: Pbs, queue: str) -> None:
@@ -260,59 +250,56 @@ def check_queue(pbs: Pbs, queue: str) -> None:
 
     Raises PbsError: REFUSED with the names of the queues there are, UNREACHABLE, OTHER.
     """
-    answer = _Answer("qstat", 170, "", "")
-    if QUEUE_NAME.fullmatch(queue):
-        answer = _run_connected(pbs, "qstat", ["-Q", "-f", queue])
-    if answer.exit_code == 0:
-        for _name, attributes in parse_blocks(answer.stdout, "Queue"):
-            if attributes.get("enabled") == "False":
-                raise PbsError(
-                    ErrorKind.REFUSED,
-                    f"The queue {queue!r} takes no jobs now (it is not enabled).",
-                    _choose(pbs),
-                )
-    elif answer.exit_code == 170:
+    if not QUEUE_NAME.fullmatch(queue):
+        raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.", _choose(pbs))
+    answer = _run_connected(pbs, "qstat", ["-Q", "-f", queue])
+    if answer.exit_code == UNKNOWN_QUEUE_EXIT:
         raise PbsError(ErrorKind.REFUSED, f"There is no queue {queue!r}.", _choose(pbs))
-    else:
+    if answer.exit_code != 0:
         raise answer.error()
+    for _, attributes in parse_blocks(answer.stdout, "Queue"):
+        if attributes.get("enabled") == "False":
+            problem = f"The queue {queue!r} takes no jobs now (it is not enabled)."
+            raise PbsError(ErrorKind.REFUSED, problem, _choose(pbs))
 
 
 def _choose(pbs: Pbs) -> str:
     answer = _run_connected(pbs, "qstat", ["-Q", "-f"])
-    open_queues = [
+    names = [
         name
         for name, attributes in parse_blocks(answer.stdout, "Queue")
         if attributes.get("enabled") == "True" and attributes.get("from_route_only") != "True"
     ]
-    return f"Choose one of: {', '.join(sorted(open_queues))}." if open_queues else "No queue takes jobs now."
+    return f"Choose one of: {', '.join(sorted(names))}." if names else "No queue of this server takes jobs now."
 
 
-def _run_connected(pbs: Pbs, command: str, arguments: Sequence[str], cwd: Path | None = None) -> _Answer:
+def _run_connected(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None = None) -> _Answer:
     """Run a command; thrice if it cannot connect, in which case it did nothing."""
-    retrying = Retrying(
-        stop=stop_after_attempt(3),
-        wait=wait_exponential(_PAUSE),
-        retry=retry_if_result(lambda answer: answer.exit_code != 0 and is_unconnected(answer.stderr)),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-    )
-    answer: _Answer = retrying(_run, pbs, command, arguments, cwd)
+    import tenacity  # not above: the commands of the local PBS come by here, and it is slow to import
+
+    answer: _Answer = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(3),
+        wait=tenacity.wait_exponential(_PAUSE),
+        retry=tenacity.retry_if_result(lambda answer: is_unconnected(answer.exit_code, answer.stderr)),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )(_run, pbs, command, arguments, folder)
     return answer
 
 
-def _run(pbs: Pbs, command: str, arguments: Sequence[str], cwd: Path | None = None) -> _Answer:
+def _run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None = None) -> _Answer:
     """Run a command. Raises PbsError: ABSENT if it cannot be executed, UNREACHABLE and uncertain if it hangs.
 
     It gets a session of its own: Ctrl-C must not end a qsub between submitting and telling the id.
     """
     environment = dict(pbs.environment)
-    if cwd is not None:
-        environment["PWD"] = str(cwd)
+    if folder is not None:
+        environment["PWD"] = str(folder)
     where = shutil.which(command, path=f"{pbs.commands}{os.pathsep}{environment.get('PATH', os.defpath)}")
     try:
         process = subprocess.Popen(
             [where or str(pbs.commands / command), *arguments],
             env=environment,
-            cwd=cwd,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -324,8 +311,8 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], cwd: Path | None = No
     except OSError as error:
         raise PbsError(
             ErrorKind.ABSENT,
-            f"{pbs.commands / command} cannot be executed: {error.strerror} ({error.filename}).",
-            "Load PBS again, as your site says.",
+            f"`{command}` cannot be executed in {folder or Path.cwd()}: {error.strerror} ({error.filename}).",
+            "Load PBS again, as your site says, and see that the folder is there.",
         ) from error
     try:
         stdout, stderr = process.communicate(timeout=pbs.time_limit)
@@ -339,8 +326,3 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], cwd: Path | None = No
             uncertain=True,
         ) from error
     return _Answer(command, process.returncode, stdout, stderr)
-
-
-def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])

@@ -1,18 +1,17 @@
-"""The OpenPBS dialect: the arguments its commands take, what they print, and what their exit codes mean.
+r"""The OpenPBS dialect: the arguments its commands take, what they print, and what their exit codes mean.
 
-Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06 unless a source is named.
+Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06; a name such as qstat.c is a file of its source.
 
 Which ``qstat`` asks for many jobs. Named ids cost one connection and one reserved port *each* (20-MEASURES:
-about 500 of them within a minute stall every PBS client of the host for a minute, 17a); a listing without ids
-is one connection, but brings every user's jobs with their environments, the site's whole history. ``-E`` sends
-all ids as one request over one connection (qstat.c, ``E_opt``) and gets these jobs only. JSON prints the first
-of several ids only (04d3), and is not always JSON (11, 18). So: ``qstat -x -f -E -w ID...``, where ``-w`` keeps
-each attribute on one line and writes a newline within it as ``\\n``, so that no value can pass for another
-attribute or another job. A qstat that does not know these two (before PBS Pro 14) is asked without them, and
-the parser therefore also unwraps lines.
+about 500 of them within a minute stall every PBS client of the host for a minute, 17a). A listing without ids
+is one connection, but brings every user's jobs with their environments and the site's whole history. ``-E``
+sends all ids as one request over one connection (qstat.c, E_opt) and brings these jobs only: 1000 jobs in
+0.1 s. JSON prints the first of several ids only (04d3), and is not always JSON (11, 18). So it is
+``qstat -x -f -E -w ID...``, where ``-w`` keeps each attribute on one line and writes a newline in a value as
+``\n``, so that no value can pass for another attribute or another job. A qstat that does not know these two is
+asked without them, and the parser therefore also unwraps lines.
 """
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ NAME_LIMIT = 63
 NAME_TAIL = 20
 """Characters at the end of a name that are never cut: callers put what makes it unique there."""
 
+UNKNOWN_JOB_EXIT = 153
+UNKNOWN_QUEUE_EXIT = 170
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -40,8 +42,9 @@ class Submission:
     name: str
     """A name that ``job_name`` made, unique to this submission: ``find_by_name`` looks for it."""
     output: Path
-    """File for what PBS itself and the script print, or for an array a folder of such files. It appears when the
-    job is over."""
+    """Where what the script and PBS itself print goes when the job is over; its folder must be there. For an
+    array ``^array_index^`` in the name becomes the index, and an existing folder gets a file for each subjob
+    (``12[3].server.OU``); with a plain name the subjobs overwrite one another's."""
     arguments: tuple[str, ...]
     """The request, such as ``("-l", "select=1:ncpus=4", "-q", "long", "-J", "0-99")``."""
     workdir: Path
@@ -61,21 +64,30 @@ def job_name(text: str) -> str:
     return name
 
 
-def submit_arguments(submission: Submission) -> list[str]:
-    """Give the arguments of ``qsub``.
+def output_argument(output: Path, workdir: Path) -> tuple[str, Path]:
+    """Give the value of ``-o`` for an output file, and the folder that ``qsub`` must be run in for it.
+
+    ``qsub`` refuses a path with anything but printable ASCII, ``illegal -o value``, but only in what is written
+    there (prepare_path.c): of a relative path it does not mind the folder it completes it with. It is run in the
+    output's own folder only where that alone helps, as PBS_O_WORKDIR follows.
+    """
+    if _is_printable(str(output)):
+        return str(output), workdir
+    if output.is_relative_to(workdir) and _is_printable(str(output.relative_to(workdir))):
+        return f"./{output.relative_to(workdir)}", workdir
+    return f"./{output.name}", output.parent
+
+
+def _is_printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def submit_arguments(submission: Submission, output: str) -> list[str]:
+    """Give the arguments of ``qsub``, with ``output`` as ``output_argument`` says.
 
     No ``-V`` and no ``-v``: every user of the cluster can read a job's variables and arguments (15a).
     """
-    return [
-        *submission.arguments,
-        "-N",
-        submission.name,
-        "-j",
-        "oe",
-        "-o",
-        str(submission.output),
-        str(submission.script),
-    ]
+    return [*submission.arguments, "-N", submission.name, "-j", "oe", "-o", output, str(submission.script)]
 
 
 def status_arguments(ids: Collection[str], *, history: bool = True, express: bool = True) -> list[str]:
@@ -89,8 +101,8 @@ def name_arguments(name: str, user: str, *, history: bool = True) -> list[str]:
 
 
 def parse_job_id(text: str) -> str | None:
-    """Find the job id in what ``qsub`` printed: the last line that is one, as wrappers of sites print more."""
-    ids = [line.strip() for line in text.splitlines() if JOB_ID.fullmatch(line.strip())]
+    """Find the job id in what ``qsub`` printed: the last line that is one; wrappers of sites print more."""
+    ids = parse_job_ids(text)
     return ids[-1] if ids else None
 
 
@@ -103,14 +115,14 @@ def parse_blocks(text: str, kind: str = "Job Id") -> Iterator[tuple[str, dict[st
     """Give name and attributes of each block of ``qstat -f`` that is whole.
 
     A block begins with ``Job Id: 12.server`` (or ``Queue: name``) and ends with an empty line. One that is cut
-    off, or has an attribute twice (a value with newlines that looks like attributes), is passed over: nothing is
-    better than half of it.
+    off, or has an attribute twice (a value whose newlines make it look like attributes), is passed over:
+    nothing is better than half of it.
     """
     for chunk in re.split(rf"(?:\A|(?<=\n\n))(?={kind}: )", text):
         head, newline, rest = chunk.partition("\n")
         if not head.startswith(f"{kind}: ") or not newline or not chunk.endswith("\n\n"):
             continue
-        attributes = _parse_attributes(rest.removesuffix("\n"))
+        attributes = _parse_attributes(rest)
         if attributes is not None:
             yield head.removeprefix(f"{kind}: ").strip(), attributes
 
@@ -136,6 +148,22 @@ def parse_jobs(text: str) -> dict[str, JobStatus]:
     for job_id, attributes in parse_blocks(text):
         jobs[job_id] = None if job_id in jobs else _parse_job(job_id, attributes)
     return {job_id: status for job_id, status in jobs.items() if status is not None}
+
+
+def parse_answer(
+    ids: Collection[str], exit_code: int, stdout: str, stderr: str, *, express: bool = True
+) -> dict[str, JobStatus]:
+    """Give what one ``qstat`` said about the jobs it was asked for; those it was silent about are left out.
+
+    With ``-E`` it is silent about unknown ids among known ones. If it knows none of them, it names one of them
+    and means all (req_stat.c); without ``-E`` it names each (04d, 04e).
+    """
+    asked = set(ids)
+    learned = {job_id: status for job_id, status in parse_jobs(stdout).items() if job_id in asked}
+    unknown = set(re.findall(r"Unknown Job Id (\S+)", stderr))
+    if express and exit_code == UNKNOWN_JOB_EXIT and unknown & asked and "Job Id: " not in stdout:
+        unknown = asked
+    return learned | {job_id: JobStatus(State.UNKNOWN) for job_id in unknown & asked - learned.keys()}
 
 
 _STATES = {
@@ -191,8 +219,8 @@ def _usage(attributes: Mapping[str, str], prefix: str) -> Usage:
 
 
 def parse_duration(text: str) -> int | None:
-    """Give the seconds of ``HH:MM:SS``, ``MM:SS`` or ``SS`` (with fractions, cut off); None for anything else."""
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+)(?:\.\d*)?", text, re.ASCII)
+    """Give the seconds of ``HH:MM:SS``, ``MM:SS`` or ``SS`` (fractions are cut off); None for anything else."""
+    match = re.fullmatch(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,9})(?:\.\d*)?", text, re.ASCII)
     if match is None:
         return None
     hours, minutes, seconds = (int(number or 0) for number in match.groups())
@@ -204,31 +232,25 @@ def parse_size(text: str) -> int | None:
 
     A ``w`` counts words, of 8 bytes as on every 64-bit node.
     """
-    match = re.fullmatch(r"(\d+)([kmgtp]?)([bw]?)", text.lower(), re.ASCII)
+    match = re.fullmatch(r"(\d{1,18})([kmgtp]?)([bw]?)", text.lower(), re.ASCII)
     if match is None:
         return None
     number, scale, unit = match.groups()
-    size = int(number) * 1024 ** " kmgtp".index(scale or " ") * (8 if unit == "w" else 1)
-    return math.ceil(size / 1024**2) if size < 2**53 else size // 1024**2
+    size = (int(number) << 10 * " kmgtp".index(scale or " ")) * (8 if unit == "w" else 1)
+    return -(-size // 1024**2)
 
 
 def _integer(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
 
 
-def unknown_ids(stderr: str) -> set[str]:
-    """Give the ids that PBS says it does not know: one on a line, or with ``-E`` a list with commas."""
-    said = re.findall(r"Unknown Job Id:? +(\S+)", stderr)
-    return {job_id for words in said for job_id in words.split(",") if job_id}
-
-
-def is_finished_complaint(line: str) -> bool:
-    """Tell whether a line of ``qdel`` says that there is nothing left to delete (04p, 04q)."""
+def is_nothing_to_delete(line: str) -> bool:
+    """Tell whether a line of ``qdel`` says that a job is unknown or over (04p, 04q)."""
     return bool(re.search(r"Unknown Job Id|Job has finished|finished array subjob", line))
 
 
 def is_history_off(stderr: str) -> bool:
-    """Tell whether the server keeps no history, so that ``-x`` is refused, with exit code 0 (pbs_messages.c)."""
+    """Tell whether the server keeps no history and so refuses ``-x``, with exit code 0 (pbs_messages.c)."""
     return "not configured to maintain job history" in stderr
 
 
@@ -237,9 +259,9 @@ def is_usage_complaint(exit_code: int, stderr: str) -> bool:
     return exit_code == 2 and "usage:" in stderr
 
 
-def is_unconnected(stderr: str) -> bool:
-    """Tell whether a command that failed did so before it could ask the server anything (12, 13)."""
-    return bool(re.search(r"cannot connect to server|Couldn't connect to cluster", stderr))
+def is_unconnected(exit_code: int, stderr: str) -> bool:
+    """Tell whether a command failed before it could ask the server for anything (12, 13)."""
+    return exit_code != 0 and bool(re.search(r"cannot connect to server|Couldn't connect to cluster", stderr))
 
 
 REFUSALS = {
@@ -252,14 +274,19 @@ REFUSALS = {
     170: "Choose one of the queues that `qstat -Q` lists, with the resource pbs_queue or --pbs-singularity-queue.",
     173: "Choose another queue (pbs_queue): this one takes no jobs now.",
     187: "Leave out the resource that PBS names, or ask the site what it calls it.",
-    188: "Lower the rule's runtime, mem_mb or threads to what the queue allows (`qstat -Qf`), or choose another queue.",
+    188: "Lower the rule's runtime, mem_mb or threads to what the queue allows (`qstat -Qf`), or choose"
+    " another queue (pbs_queue).",
 }
-"""What to do about an exit code of ``qsub`` that means no (05, 06; the last eight bits of numbers in
-``pbs_error.h``). Only with these is it certain that nothing was submitted."""
+"""What to do about an exit code of ``qsub`` that means no (05, 06; the last eight bits of a number in
+pbs_error.h). With these it is certain that nothing was submitted."""
 
+_UNREACHABLE_WORDS = re.compile(
+    r"pbs_iff|munge|authenticat|background qsub|protocol|end of file|timed? ?out|connection reset|broken pipe",
+    re.IGNORECASE,
+)
 _UNREACHABLE_REMEDY = (
-    "The PBS server is away or cannot be reached from here; try `qstat -B` by hand, and again later. "
-    "PBS_CONF_FILE and PBS_SERVER in the environment say which server it is."
+    "The PBS server is away or cannot be reached from here; try `qstat -B` by hand, and again later."
+    " PBS_CONF_FILE and PBS_SERVER in the environment say which server it is."
 )
 
 
@@ -267,13 +294,15 @@ def describe_failure(command: str, exit_code: int, stderr: str) -> tuple[ErrorKi
     """Give kind, problem and remedy of a command that failed."""
     said = "; ".join(_telling_lines(stderr)) or "nothing"
     problem = f"`{command}` failed with exit status {exit_code}. PBS says: {said}."
-    if is_unconnected(stderr) or re.search(r"pbs_iff|[Aa]uthenticat|munge", said):
+    if is_unconnected(exit_code, stderr) or _UNREACHABLE_WORDS.search(said):
         return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
     if "Unknown Job Id" in stderr:
         return ErrorKind.UNKNOWN_JOB, problem, ""
-    if exit_code in REFUSALS:
-        return ErrorKind.REFUSED, problem, REFUSALS[exit_code]
-    return (ErrorKind.REFUSED if command == "qsub" else ErrorKind.OTHER), problem, ""
+    if command == "qsub":
+        return ErrorKind.REFUSED, problem, REFUSALS.get(exit_code, "")
+    if "Unauthorized Request" in stderr:
+        return ErrorKind.REFUSED, problem, "It belongs to somebody else."
+    return ErrorKind.OTHER, problem, ""
 
 
 def _telling_lines(stderr: str) -> list[str]:
@@ -283,31 +312,31 @@ def _telling_lines(stderr: str) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line))[:5]
 
 
-_PASSED_ON = frozenset(
-    """
-    HOME KRB5CCNAME KRB5_CONFIG LANG LD_LIBRARY_PATH LOGNAME PATH SHELL TMPDIR TZ USER XDG_RUNTIME_DIR
-    PBS_AUTH_METHOD PBS_BATCH_SERVICE_PORT PBS_BATCH_SERVICE_PORT_DIS PBS_CONF_FILE PBS_DEFAULT
-    PBS_ENCRYPT_METHOD PBS_EXEC PBS_GSS_USER_CREDENTIALS_BIN PBS_HOME PBS_INTERACTIVE_AUTH_METHOD
-    PBS_INTERACTIVE_ENCRYPT_METHOD PBS_LEAF_NAME PBS_LEAF_ROUTERS PBS_MANAGER_SERVICE_PORT
-    PBS_OUTPUT_HOST_NAME PBS_PRIMARY PBS_PUBLIC_HOST_NAME PBS_SECONDARY PBS_SERVER PBS_SERVER_HOST_NAME
-    PBS_SUPPORTED_AUTH_METHODS PBS_TMPDIR
-    PBS_JOBID
-    """.split()
+_USER = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
+_SYSTEM = ("KRB5CCNAME", "KRB5_CONFIG", "LD_LIBRARY_PATH")
+_PBS = (
+    *("PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_HOME", "PBS_PRIMARY", "PBS_SECONDARY", "PBS_SERVER"),
+    *("PBS_BATCH_SERVICE_PORT", "PBS_BATCH_SERVICE_PORT_DIS", "PBS_MANAGER_SERVICE_PORT"),
+    *("PBS_AUTH_METHOD", "PBS_ENCRYPT_METHOD", "PBS_SUPPORTED_AUTH_METHODS", "PBS_GSS_USER_CREDENTIALS_BIN"),
+    *("PBS_INTERACTIVE_AUTH_METHOD", "PBS_INTERACTIVE_ENCRYPT_METHOD"),
+    *("PBS_LEAF_NAME", "PBS_LEAF_ROUTERS", "PBS_OUTPUT_HOST_NAME", "PBS_PUBLIC_HOST_NAME", "PBS_SERVER_HOST_NAME"),
+    "PBS_TMPDIR",
+    "PBS_JOBID",
 )
+_PASSED_ON = frozenset((*_USER, *_SYSTEM, *_PBS))
+_LOCAL_PREFIX = "PBS_SINGULARITY_LOCAL_"
 
 
 def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Give what PBS's commands run with: what they need of an environment, and nothing else of it.
 
-    What a client reads is listed in ``pbs_loadconf.c``. ``qsub`` copies HOME, LANG, LOGNAME, PATH, MAIL, SHELL and
-    TZ into the job as PBS_O_*, where everybody can read them (15a); MAIL is not needed. Of the variables of a job
-    that Snakemake itself may be running in, only PBS_JOBID stays: with it, ``qsub`` leaves no daemon behind on
-    the node (qsub.c); the new job gets its own. PBS_DPREFIX, which changes what a script's ``#PBS`` is, does not.
+    What they read is listed in pbs_loadconf.c. ``qsub`` copies HOME, LANG, LOGNAME, PATH, MAIL, SHELL and TZ into
+    the job as PBS_O_*, where everybody can read them (15a); MAIL is not needed. Of the variables of a job that
+    Snakemake itself may run in, only PBS_JOBID stays: with it ``qsub`` leaves no background process on the node
+    (qsub.c), and the new job gets its own. PBS_DPREFIX, which says what a script's ``#PBS`` is, does not.
     The locale is C, in which ``qstat`` prints all bytes as they are.
     """
     passed = {
-        name: value
-        for name, value in environment.items()
-        if name in _PASSED_ON or name.startswith("PBS_SINGULARITY_LOCAL_")
+        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_LOCAL_PREFIX)
     }
     return passed | {"LC_ALL": "C"}

@@ -7,6 +7,7 @@ import math
 import signal
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 
 
 class State(Enum):
@@ -105,9 +106,7 @@ _NEVER_STARTED = {
     -23: "it had no Kerberos ticket",
     -30: "its nodes could not join",
 }
-_ADMINISTRATOR = (
-    "Try again; if it happens again, show this line and the job id to the cluster's administrators."
-)
+_ADMINISTRATOR = "Try again; if it happens again, show this line and the job id to the cluster's administrators."
 
 
 def explain_exit(status: JobStatus) -> Verdict | None:
@@ -118,7 +117,7 @@ def explain_exit(status: JobStatus) -> Verdict | None:
     if status.state is State.UNKNOWN:
         return Verdict(
             "PBS no longer knows this job, so how it ended is not known.",
-            "The site may keep no history of finished jobs, or somebody may have removed it from the history.",
+            "The site may keep no history of finished jobs, or somebody may have removed it from there.",
         )
     if status.state is State.MOVED:
         return Verdict(
@@ -179,8 +178,8 @@ def explain_code(code: int, status: JobStatus | None = None) -> Verdict | None:
     if code == 127:
         return Verdict(
             f"Exit code 127: a command was not found.{used}",
-            "Check its spelling, and that it is installed in the rule's container (or on the node, if the rule"
-            " has none).",
+            "Check its spelling, and that it is installed in the rule's container, or on the node if the rule"
+            " has none.",
         )
     if code == 128 + signal.SIGKILL:
         return Verdict(
@@ -190,7 +189,7 @@ def explain_code(code: int, status: JobStatus | None = None) -> Verdict | None:
     if code == 128 + signal.SIGSEGV:
         return Verdict(
             f"Exit code 139: it crashed (signal 11, segmentation fault).{used}",
-            "That is a fault of the program or of one of its libraries; sometimes it runs out of memory or stack.",
+            "That is a fault of the program or of one of its libraries; some do it when memory or stack runs out.",
         )
     if code == 128 + signal.SIGTERM:
         return Verdict(
@@ -199,8 +198,8 @@ def explain_code(code: int, status: JobStatus | None = None) -> Verdict | None:
         )
     if code == 255:
         return Verdict(
-            f"Exit code 255: that is what the container command, ssh and many programs say when they themselves"
-            f" fail.{used}",
+            f"Exit code 255: what the container command, ssh and many programs say when they cannot do their"
+            f" work.{used}",
             "The reason is in the log.",
         )
     name = _signal_name(code - 128)
@@ -251,9 +250,7 @@ def _explain_pbs(status: JobStatus) -> Verdict | None:
         )
     if code is not None and code < 0:
         what = _NEVER_STARTED.get(code, "PBS ended it")
-        return Verdict(
-            f"It did not run to its end: {what} (PBS exit status {code}).{_comment(status)}", _ADMINISTRATOR
-        )
+        return Verdict(f"It did not run to its end: {what} (PBS exit status {code}).{_comment(status)}", _ADMINISTRATOR)
     if code is not None and code > 256:
         name = _signal_name(code - 256)
         if name:
@@ -269,17 +266,19 @@ def _comment(status: JobStatus) -> str:
 
 
 def _used(status: JobStatus | None) -> str:
-    """What it used against what it asked, as a sentence with a space before it; empty if nothing is known."""
+    """Give what it used against what it asked, as a sentence with a space before it; empty if not known."""
     if status is None:
         return ""
     parts = []
     used, asked = status.used, status.asked
     if used.walltime is not None:
-        limit = f" of {duration(asked.walltime)}" if asked.walltime else ""
+        limit = f" (of {duration(asked.walltime)})" if asked.walltime else ""
         parts.append(f"ran {duration(used.walltime)}{limit}")
     if used.mem:
-        parts.append(f"used {used.mem} MiB of memory" + (f", asked for {asked.mem} MiB" if asked.mem else ""))
-    where = f" on {status.exec_host}" if status.exec_host else ""
+        limit = f" (asked for {asked.mem} MiB)" if asked.mem else ""
+        parts.append(f"used {used.mem} MiB of memory{limit}")
+    hosts = dict.fromkeys(place.split("/")[0] for place in (status.exec_host or "").split("+"))
+    where = f" on {', '.join(hosts)}" if status.exec_host else ""
     return f" It {' and '.join(parts)}{where}." if parts else ""
 
 
@@ -298,7 +297,7 @@ def _raise_memory(status: JobStatus | None) -> str:
     asked = status.asked.mem if status else None
     needed = max(math.ceil((used or 0) * 1.2), (asked or 0) * 2)
     example = math.ceil(needed / 100) * 100 or 4000
-    now = f" (now {asked} MiB)" if asked else ""
+    now = f" (it asked for {asked} MiB)" if asked else ""
     return f"Raise the rule's mem_mb{now}, for example `resources: mem_mb={example}`."
 
 
@@ -309,7 +308,7 @@ def duration(seconds: int | None) -> str:
     if seconds < 120:
         return f"{seconds} s"
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (name, size), (next_name, next_size) in zip(units, units[1:], strict=False):
+    for (name, size), (next_name, next_size) in pairwise(units):
         if seconds >= size:
             rest = seconds % size // next_size
             return f"{seconds // size} {name}" + (f" {rest} {next_name}" if rest else "")
