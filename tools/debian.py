@@ -175,6 +175,8 @@ def _download(packages: Sequence[str], state: Path, archive: Path, with_dependen
     if missing:
         megabytes = sum(package.size for package in missing) / 1e6
         say(f"Downloading {_count(missing)} ({megabytes:.0f} MB) from this machine's Debian mirror …")
+        for package in missing:
+            (archive / package.name).unlink(missing_ok=True)  # apt-get takes a file of the right size for good
         _apt(state, "download", *(specifier(package.name) for package in missing), folder=archive)
     for package in missing:
         if not _is_good(archive / package.name, package):

@@ -16,14 +16,14 @@ from .cache import ToolError, cache_folder, locked, new_folder, say
 from .debian import BASE, bootstrap, command
 from .registry import registry_tools, serve, upload
 
-_VERSION = "2"
+_VERSION = "3"
 """To be changed when the images change, so that they are built anew."""
 
 QUICKLY = "-comp zstd -Xcompression-level 1"
 """For ``APPTAINER_MKSQUASHFS_ARGS``: packs in a tenth of the time."""
 
 _BARE_APPLETS = ("sh", "cat", "echo", "env", "id", "ls", "mkdir", "rm", "sleep", "touch", "true")
-_UNNEEDED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man", "usr/share/lintian")
+_UNNEEDED = ("usr/share", "usr/sbin", "usr/lib/*/gconv")
 _IMAGE_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -74,8 +74,9 @@ def _build(work: Path, tools: Path, path: str, cache: Path) -> None:
     _make_bare(bare, cache)
     full = library / "sandboxes/gamma"
     bootstrap([*BASE, "python3", "python-is-python3"], full, cache=cache)
-    for name in _UNNEEDED:
-        shutil.rmtree(full / name, ignore_errors=True)
+    for pattern in _UNNEEDED:
+        for folder in full.glob(pattern):
+            shutil.rmtree(folder)
 
     _name(full, "alpha")
     squashfs = [str(full), str(library / "deep_learning/alpha.simg"), "-all-root", "-no-progress", *QUICKLY.split()]
@@ -111,6 +112,8 @@ def _make_bare(root: Path, cache: Path) -> None:
         (root / "usr/bin" / name).symlink_to("busybox")
     shutil.rmtree(root / "usr/share")
     (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    for name in ("passwd", "group"):  # Apptainer puts the user into them
+        (root / "etc" / name).touch()
     _name(root, "bare")
 
 
