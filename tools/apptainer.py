@@ -31,7 +31,7 @@ _HELPERS = {
 }
 """What Apptainer calls, and the packages that have it."""
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 """To be changed when what is built here changes, so that an older folder is built anew."""
 
 _WRAPPER = """\
@@ -153,15 +153,18 @@ def _patch(programs: list[Path], root: Path, work: Path, prefix: Path) -> None:
 
 
 def _configure(path: Path) -> None:
-    """Let root keep the capabilities that it has: in a container or a sandbox that is not all there are.
+    """Change what Apptainer expects of a machine and a bare one has not.
 
-    Apptainer asks for all otherwise, and fails (transcript apptainer/00).
+    Root asks for all capabilities otherwise, which it has not in a container or a sandbox (transcript
+    apptainer/00), and files of the machine are to be seen in every container that may not be there.
     """
-    text = path.read_text()
     before, after = "root default capabilities = full", "root default capabilities = file"
+    text = path.read_text()
     if before not in text:
         raise ToolError(f"Debian's packages are not as expected: no line {before!r} in {path}.")
-    path.write_text(text.replace(before, after))
+    lines = text.replace(before, after).splitlines()
+    kept = [line for line in lines if not line.startswith("bind path = /") or Path(line.split(" = ")[1]).exists()]
+    path.write_text("\n".join([*kept, ""]))
 
 
 def _allow_capabilities(prefix: Path) -> None:
