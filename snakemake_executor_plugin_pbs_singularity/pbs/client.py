@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
+
 from .errors import ErrorKind, PbsError
 from .openpbs import (
     JOB_ID,
@@ -275,12 +277,10 @@ def _choose(pbs: Pbs) -> str:
 
 def _run_connected(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None = None) -> _Answer:
     """Run a command; thrice if it cannot connect, in which case it did nothing."""
-    import tenacity  # not above: the commands of the local PBS come by here, and it is slow to import
-
-    answer: _Answer = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(3),
-        wait=tenacity.wait_exponential(_PAUSE),
-        retry=tenacity.retry_if_result(lambda answer: is_unconnected(answer.exit_code, answer.stderr)),
+    answer: _Answer = Retrying(
+        stop=stop_after_attempt(3),
+        wait=wait_exponential(_PAUSE),
+        retry=retry_if_result(lambda answer: is_unconnected(answer.exit_code, answer.stderr)),
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )(_run, pbs, command, arguments, folder)
     return answer

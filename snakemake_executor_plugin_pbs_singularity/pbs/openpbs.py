@@ -5,8 +5,8 @@ Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06; a name such as
 Which ``qstat`` asks for many jobs. Named ids cost one connection and one reserved port *each* (20-MEASURES:
 about 500 of them within a minute stall every PBS client of the host for a minute, 17a). A listing without ids
 is one connection, but brings every user's jobs with their environments and the site's whole history. ``-E``
-sends all ids as one request over one connection (qstat.c, E_opt) and brings these jobs only: 1000 jobs in
-0.1 s. JSON prints the first of several ids only (04d3), and is not always JSON (11, 18). So it is
+sends all ids as one request over one connection (qstat.c, E_opt) and brings these jobs only: 1000 subjobs in
+0.3 s and one port. JSON prints the first of several ids only (04d3), and is not always JSON (11, 18). So it is
 ``qstat -x -f -E -w ID...``, where ``-w`` keeps each attribute on one line and writes a newline in a value as
 ``\n``, so that no value can pass for another attribute or another job. A qstat that does not know these two is
 asked without them, and the parser therefore also unwraps lines.

@@ -9,6 +9,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 
+KILLED_NCPUS_BURST, KILLED_NCPUS, KILLED_VMEM, KILLED_MEM, KILLED_CPUT, KILLED_WALLTIME = range(-24, -30, -1)
+"""``Exit_status`` of jobs that OpenPBS ended for using more than they asked for."""
+DELETED = 256 + signal.SIGTERM
+"""``qdel`` while running, whatever the job makes of the signal (transcript 08c)."""
+DELETED_BY_FORCE = 256 + signal.SIGKILL
+"""``qdel -W force``, or a job that did not heed the first signal (transcript 08f2)."""
+TERMINATED = 91
+"""Substate of what was deleted. Its exit status is then not always 271: that of a subjob may be its shell's, 143,
+or 1 if it never ran (transcript 08n); that of a job deleted in its first seconds is 0 (seen on 23.06.06)."""
+
 
 class State(Enum):
     """Where a job is. For PBS itself states only move forward, but for a job that it runs again."""
@@ -64,6 +74,14 @@ class JobStatus:
     is_array: bool = False
     """This is the array itself (``12[].server``), not one of its subjobs."""
 
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether PBS says that it ended by itself and well.
+
+        Exit status 0 is not enough: a job that is deleted in its first seconds has that too.
+        """
+        return self.state is State.FINISHED and self.exit_status == 0 and self.substate != TERMINATED
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -77,13 +95,6 @@ class Verdict:
     def __str__(self) -> str:
         return f"{self.problem} {self.remedy}".rstrip()
 
-
-KILLED_NCPUS_BURST, KILLED_NCPUS, KILLED_VMEM, KILLED_MEM, KILLED_CPUT, KILLED_WALLTIME = range(-24, -30, -1)
-"""``Exit_status`` of jobs that OpenPBS ended for using more than they asked for."""
-DELETED = 256 + signal.SIGTERM
-"""``qdel`` while running, whatever the job makes of the signal (transcript 08c)."""
-DELETED_BY_FORCE = 256 + signal.SIGKILL
-"""``qdel -W force``, or a job that did not heed the first signal (transcript 08f2)."""
 
 _NEVER_STARTED = {
     -1: "PBS could not start it",
@@ -110,7 +121,7 @@ _ADMINISTRATOR = "Try again; if it happens again, show this line and the job id 
 
 
 def explain_exit(status: JobStatus) -> Verdict | None:
-    """Say why a job did not end well; None if it is not over, ended with 0, or is an array.
+    """Say why a job did not end well; None if it succeeded, is not over, or is an array.
 
     Not being known to PBS any more is explained too, as a loss: the caller decides whether to believe it.
     """
@@ -126,12 +137,13 @@ def explain_exit(status: JobStatus) -> Verdict | None:
         )
     if status.state is not State.FINISHED or status.is_array:
         return None
-    if status.exit_status is None:
+    deleted_early = status.substate == TERMINATED and not status.run_count and status.exit_status == 1
+    if status.exit_status is None or deleted_early:
         return Verdict(
             f"It was deleted before it ran, by hand (qdel) or by the site.{_comment(status)}",
             "If nobody deleted it, ask the cluster's administrators why the queue did.",
         )
-    if status.exit_status == 0:
+    if status.succeeded:
         return None
     return _explain_limit(status) or _explain_pbs(status) or explain_code(status.exit_status, status)
 
@@ -237,15 +249,15 @@ def _explain_limit(status: JobStatus) -> Verdict | None:
 
 def _explain_pbs(status: JobStatus) -> Verdict | None:
     code = status.exit_status
-    if code == DELETED:
-        return Verdict(
-            f"It was deleted while it ran, by hand (qdel) or by the site.{_comment(status)}{_used(status)}",
-            "If nobody deleted it, ask the cluster's administrators.",
-        )
     if code == DELETED_BY_FORCE:
         return Verdict(
             "It was killed by PBS, as by `qdel -W force`, or because it did not end when asked to."
             f"{_comment(status)}{_used(status)}",
+            "If nobody deleted it, ask the cluster's administrators.",
+        )
+    if code == DELETED or status.substate == TERMINATED:
+        return Verdict(
+            f"It was deleted while it ran, by hand (qdel) or by the site.{_comment(status)}{_used(status)}",
             "If nobody deleted it, ask the cluster's administrators.",
         )
     if code is not None and code < 0:

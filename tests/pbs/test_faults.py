@@ -1,0 +1,252 @@
+"""What no real PBS does on request: commands that hang, answer garbage, or cannot connect, as shell scripts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snakemake_executor_plugin_pbs_singularity.pbs import (
+    ErrorKind,
+    Pbs,
+    PbsError,
+    State,
+    Submission,
+    client,
+    delete,
+    find_by_name,
+    find_pbs,
+    status,
+    submit,
+)
+
+from .printed import wide
+
+MakePbs = Callable[..., Pbs]
+
+AWAY = "echo 'Connection refused' >&2; echo '{0}: cannot connect to server vm (errno=15010)' >&2; exit {1}"
+QSUB_AWAY = AWAY.format("qsub", 162)
+QSTAT_AWAY = AWAY.format("qstat", 255)
+ONCE_AWAY = f"[ $(wc -l < qsub.calls) -gt 1 ] || {{ {QSUB_AWAY}; }}; echo 12.vm"
+HANGS = "sleep 60"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_PAUSE", 0.0)
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Submission:
+    return Submission(tmp_path / "script.sh", "train-4f9a", tmp_path / "out", (), tmp_path)
+
+
+def calls(pbs: Pbs, command: str) -> list[str]:
+    path = pbs.commands / f"{command}.calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+# Submitting
+
+
+def test_a_job_is_submitted_once_the_server_is_back(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = made_pbs(qsub=ONCE_AWAY)
+    assert submit(pbs, submission) == "12.vm"
+    assert len(calls(pbs, "qsub")) == 2
+
+
+def test_a_server_that_stays_away_certainly_took_no_job(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = made_pbs(qsub=QSUB_AWAY)
+    with pytest.raises(PbsError) as caught:
+        submit(pbs, submission)
+    assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.UNREACHABLE, False)
+    assert len(calls(pbs, "qsub")) == 3
+
+
+def test_a_job_whose_qsub_hung_is_found_by_its_name(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = replace(made_pbs(qsub=HANGS, qselect="echo 12.vm"), time_limit=0.5)
+    assert submit(pbs, submission) == "12.vm"
+    assert len(calls(pbs, "qsub")) == 1
+
+
+def test_a_job_that_appears_late_is_found_at_the_second_look(made_pbs: MakePbs, submission: Submission) -> None:
+    late = "[ $(wc -l < qselect.calls) -lt 2 ] || echo 12.vm"
+    pbs = replace(made_pbs(qsub=HANGS, qselect=late), time_limit=0.5)
+    assert submit(pbs, submission) == "12.vm"
+
+
+def test_a_job_that_is_not_found_may_have_been_submitted(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = replace(made_pbs(qsub=HANGS, qselect="true"), time_limit=0.5)
+    with pytest.raises(PbsError) as caught:
+        submit(pbs, submission)
+    assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.UNREACHABLE, True)
+    assert len(calls(pbs, "qsub")) == 1
+
+
+def test_a_job_that_cannot_be_looked_for_may_have_been_submitted(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = replace(made_pbs(qsub=HANGS, qselect=HANGS), time_limit=0.5)
+    with pytest.raises(PbsError, match="`qsub` gave no answer") as caught:
+        submit(pbs, submission)
+    assert caught.value.uncertain
+
+
+def test_a_job_whose_id_got_lost_on_the_way_is_found_by_its_name(made_pbs: MakePbs, submission: Submission) -> None:
+    lost = "echo 'Failed to recv data from background qsub' >&2; exit 255"
+    assert submit(made_pbs(qsub=lost, qselect="echo '12[].vm'"), submission) == "12[].vm"
+
+
+def test_a_qsub_that_says_nothing_may_have_submitted(made_pbs: MakePbs, submission: Submission) -> None:
+    with pytest.raises(PbsError, match="gave no job id") as caught:
+        submit(made_pbs(qsub="true", qselect="true"), submission)
+    assert caught.value.uncertain
+
+
+def test_two_jobs_of_one_name_are_an_error(made_pbs: MakePbs, submission: Submission) -> None:
+    with pytest.raises(PbsError, match=r"several jobs of the name train-4f9a: 12\.vm, 13\.vm") as caught:
+        submit(made_pbs(qsub="true", qselect="echo 12.vm; echo 13.vm"), submission)
+    assert caught.value.uncertain
+
+
+def test_a_refusal_by_the_site_certainly_took_no_job(made_pbs: MakePbs, submission: Submission) -> None:
+    hook = "echo 'qsub: request rejected by filter hook: no project' >&2; exit 32"
+    with pytest.raises(PbsError, match="no project") as caught:
+        submit(made_pbs(qsub=hook, qselect="true"), submission)
+    assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.REFUSED, False)
+
+
+def test_what_a_site_prints_around_the_job_id_is_passed_over(made_pbs: MakePbs, submission: Submission) -> None:
+    assert submit(made_pbs(qsub="echo Charging to x; echo 12.vm; echo Good luck"), submission) == "12.vm"
+
+
+def test_a_folder_that_is_gone_is_no_traceback(made_pbs: MakePbs, submission: Submission) -> None:
+    with pytest.raises(PbsError, match=r"cannot be executed in .*gone"):
+        submit(made_pbs(qsub="echo 12.vm"), replace(submission, workdir=submission.workdir / "gone"))
+
+
+# Asking
+
+
+def test_a_server_that_is_away_fails_no_job(made_pbs: MakePbs) -> None:
+    pbs = made_pbs(qstat=QSTAT_AWAY)
+    with pytest.raises(PbsError) as caught:
+        status(pbs, ["1.vm", "2.vm"])
+    assert caught.value.kind is ErrorKind.UNREACHABLE
+    assert len(calls(pbs, "qstat")) == 1
+
+
+def test_a_server_that_hangs_fails_no_job(made_pbs: MakePbs) -> None:
+    with pytest.raises(PbsError) as caught:
+        status(replace(made_pbs(qstat=HANGS), time_limit=0.5), ["1.vm"])
+    assert caught.value.kind is ErrorKind.UNREACHABLE
+
+
+@pytest.mark.parametrize("garbage", ["true", "echo nonsense", "head -c 3000 /dev/urandom", "echo 'Job Id: 1.vm'"])
+def test_garbage_fails_no_job(made_pbs: MakePbs, garbage: str) -> None:
+    with pytest.raises(PbsError) as caught:
+        status(made_pbs(qstat=garbage), ["1.vm"])
+    assert caught.value.kind is ErrorKind.OTHER
+
+
+def test_one_job_that_cannot_be_read_costs_that_job_only(made_pbs: MakePbs, tmp_path: Path) -> None:
+    good, bad = wide("1.vm", {"job_state": "R"}), wide("2.vm", {"job_state": "R", "Exit_status": "\x1b"})
+    (tmp_path / "answer").write_text(bad + good)
+    assert list(status(made_pbs(qstat=f"cat {tmp_path}/answer"), ["1.vm", "2.vm"])) == ["1.vm"]
+
+
+def test_silence_about_a_job_is_asked_about(made_pbs: MakePbs, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
+    pbs = made_pbs(
+        qstat=f"case $* in *1.vm*) cat {tmp_path}/answer;; *) echo 'qstat: Unknown Job Id 3.vm' >&2; exit 153; esac"
+    )
+    told = status(pbs, ["1.vm", "2.vm", "3.vm"])
+    assert {job_id: job.state for job_id, job in told.items()} == {
+        "1.vm": State.RUNNING,
+        "2.vm": State.UNKNOWN,
+        "3.vm": State.UNKNOWN,
+    }
+    assert calls(pbs, "qstat") == ["-x -f -E -w 1.vm 2.vm 3.vm", "-x -f -E -w 2.vm 3.vm"]
+
+
+def test_a_server_that_goes_away_between_questions_loses_nothing(made_pbs: MakePbs, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
+    pbs = made_pbs(qstat=f"case $* in *1.vm*) cat {tmp_path}/answer;; *) {QSTAT_AWAY}; esac")
+    assert list(status(pbs, ["1.vm", "2.vm"])) == ["1.vm"]
+
+
+def test_many_jobs_are_asked_for_a_thousand_at_a_time(made_pbs: MakePbs, tmp_path: Path) -> None:
+    ids = [f"{number}.vm" for number in range(2500)]
+    (tmp_path / "answer").write_text("".join(wide(job_id, {"job_state": "Q"}) for job_id in ids))
+    pbs = made_pbs(qstat=f"cat {tmp_path}/answer")
+    assert len(status(pbs, ids)) == 2500
+    assert len(calls(pbs, "qstat")) == 3
+
+
+def test_an_old_qstat_is_asked_in_its_own_way(made_pbs: MakePbs, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
+    usage = "echo 'qstat: invalid option -- E' >&2; echo 'usage: ' >&2; exit 2"
+    pbs = made_pbs(qstat=f"case $* in *-E*) {usage};; *) cat {tmp_path}/answer; esac")
+    assert status(pbs, ["1.vm"])["1.vm"].state is State.RUNNING
+
+
+def test_a_site_without_history_is_asked_without_it(made_pbs: MakePbs, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
+    off = "echo 'qstat: PBS is not configured to maintain job history' >&2; exit 0"
+    pbs = made_pbs(
+        qstat=f"case $* in *-x*) {off};; *) cat {tmp_path}/answer; esac",
+        qselect=f"case $* in *-x*) {off};; *) echo 1.vm; esac",
+    )
+    assert status(pbs, ["1.vm"])["1.vm"].state is State.RUNNING
+    assert find_by_name(pbs, "train") == ["1.vm"]
+
+
+def test_what_is_no_job_id_is_not_asked_for(made_pbs: MakePbs) -> None:
+    with pytest.raises(PbsError, match="'-f' is no PBS job id"):
+        status(made_pbs(), ["-f"])
+
+
+def test_no_jobs_cost_no_question(made_pbs: MakePbs) -> None:
+    assert status(made_pbs(), []) == {}
+
+
+# Deleting
+
+
+def test_jobs_are_deleted_fifty_at_a_time(made_pbs: MakePbs) -> None:
+    pbs = made_pbs(qdel="true")
+    delete(pbs, [f"{number}.vm" for number in range(120)])
+    assert [len(call.split()) for call in calls(pbs, "qdel")] == [50, 50, 20]
+
+
+def test_one_job_that_cannot_be_deleted_keeps_none_of_the_others(made_pbs: MakePbs) -> None:
+    pbs = made_pbs(qdel="case $* in '0.vm '*) echo 'qdel: Unauthorized Request  0.vm' >&2; exit 159; esac")
+    with pytest.raises(PbsError, match=r"Unauthorized Request  0\.vm") as caught:
+        delete(pbs, [f"{number}.vm" for number in range(60)])
+    assert caught.value.kind is ErrorKind.REFUSED
+    assert len(calls(pbs, "qdel")) == 2
+
+
+# Finding
+
+
+def test_commands_that_are_missing_are_named() -> None:
+    with pytest.raises(PbsError, match="qsub and qstat and qdel and qselect cannot be found") as caught:
+        find_pbs({"PATH": "/nonexistent"})
+    assert caught.value.kind is ErrorKind.ABSENT
+    assert "--pbs-singularity-pbs local" in caught.value.remedy
+
+
+def test_torque_is_refused_in_words(made_pbs: MakePbs) -> None:
+    folder = made_pbs(qstat="echo 'Version: 6.1.3.h5'; echo 'Commit: '").commands
+    with pytest.raises(PbsError, match="TORQUE is not supported yet"):
+        find_pbs({"PATH": f"{folder}:/usr/bin:/bin"})
+
+
+def test_another_batch_system_is_refused_in_its_own_words(made_pbs: MakePbs) -> None:
+    folder = made_pbs(qstat="echo 'SGE 8.1.9'").commands
+    with pytest.raises(PbsError, match=r"not an OpenPBS or PBS Pro .*SGE 8\.1\.9"):
+        find_pbs({"PATH": f"{folder}:/usr/bin:/bin"})
+
+
+def test_a_pbs_pro_is_taken_with_its_version(made_pbs: MakePbs) -> None:
+    folder = made_pbs(qstat="echo 'pbs_version = PBSPro_13.1.0.160576'").commands
+    assert find_pbs({"PATH": f"{folder}:/usr/bin:/bin"}).version == "PBSPro_13.1.0.160576"

@@ -1,0 +1,225 @@
+"""How jobs ended, in words for a person who has never seen PBS."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakemake_executor_plugin_pbs_singularity.pbs import (
+    JobStatus,
+    State,
+    Usage,
+    explain_code,
+    explain_exit,
+    explain_waiting,
+)
+from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import parse_jobs
+from snakemake_executor_plugin_pbs_singularity.pbs.outcome import duration
+
+from .printed import observed, transcript
+
+
+def ended(exit_status: int | None, used: Usage | None = None, asked: Usage | None = None) -> JobStatus:
+    return JobStatus(State.FINISHED, exit_status, used=used or Usage(), asked=asked or Usage())
+
+
+def problem(status: JobStatus) -> str:
+    verdict = explain_exit(status)
+    assert verdict is not None
+    return verdict.problem
+
+
+def remedy(status: JobStatus) -> str:
+    verdict = explain_exit(status)
+    assert verdict is not None
+    return verdict.remedy
+
+
+def seen(name: str) -> JobStatus:
+    """Read what a transcript shows of a job's attributes."""
+    lines = [line for line in transcript(name).stdout.splitlines(keepends=True) if line.startswith("    ")]
+    (status,) = parse_jobs(f"Job Id: 1.vm\n{''.join(lines)}\n").values()
+    return status
+
+
+# Ends
+
+
+def test_a_job_that_ended_well_needs_no_words() -> None:
+    assert explain_exit(ended(0)) is None
+
+
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.FINISHED, State.UNKNOWN, State.MOVED)])
+def test_a_job_that_is_not_over_needs_no_words(state: State) -> None:
+    assert explain_exit(JobStatus(state)) is None
+
+
+def test_a_held_job_is_not_failed() -> None:
+    assert explain_exit(JobStatus(State.HELD)) is None
+
+
+def test_of_an_array_nothing_is_said_as_its_subjobs_say_it() -> None:
+    assert explain_exit(JobStatus(State.FINISHED, is_array=True)) is None
+
+
+def test_too_much_time_is_told_in_seconds_and_what_to_write_in_minutes() -> None:
+    status = ended(-29, Usage(walltime=61), Usage(walltime=60))
+    assert problem(status) == "Killed by PBS: it ran 61 s, more than its walltime of 60 s."
+    assert remedy(status) == "Raise the rule's runtime (now 1 minute), for example `resources: runtime=2`."
+
+
+def test_a_real_walltime_kill_is_explained() -> None:
+    assert problem(seen("09b-")) == "Killed by PBS: it ran 11 s, more than its walltime."
+
+
+def test_too_much_memory_is_told_with_what_it_asked_for() -> None:
+    status = seen("10-enforce-mem-mem-b-")
+    assert problem(status) == "Killed by PBS: it used 313 MiB of memory, more than the 50 MiB it asked for."
+    assert remedy(status) == ("Raise the rule's mem_mb (it asked for 50 MiB), for example `resources: mem_mb=400`.")
+
+
+def test_too_much_processor_time_is_told() -> None:
+    assert "used 2 min 5 s of processor time, more than its limit of 60 s" in problem(
+        ended(-28, Usage(cput=125), Usage(cput=60))
+    )
+
+
+@pytest.mark.parametrize("exit_status", [-24, -25])
+def test_too_many_busy_cores_are_told(exit_status: int) -> None:
+    status = ended(exit_status, asked=Usage(ncpus=2))
+    assert "more processor cores busy than the 2 it asked for" in problem(status)
+    assert "threads" in remedy(status)
+
+
+@pytest.mark.parametrize("name", ["08c-", "08d-", "08e-"])
+def test_a_running_job_that_was_deleted_was_deleted_whatever_it_made_of_it(name: str) -> None:
+    assert problem(seen(name)).startswith("It was deleted while it ran, by hand (qdel) or by the site.")
+
+
+def test_a_deleted_subjob_was_deleted_though_its_shell_was_quicker() -> None:
+    """Subjob 46[0] of transcript 08n."""
+    status = JobStatus(State.FINISHED, 143, substate=91, run_count=1)
+    assert problem(status).startswith("It was deleted while it ran")
+
+
+def test_a_job_deleted_in_its_first_seconds_did_not_end_well_though_its_exit_status_is_0() -> None:
+    (status,) = parse_jobs(observed("qdel-at-substate-41").stdout).values()
+    assert status.exit_status == 0
+    assert not status.succeeded
+    assert problem(status).startswith("It was deleted while it ran")
+    assert "terminated by root@vm" in problem(status)
+
+
+def test_a_subjob_that_was_deleted_before_it_ran_has_an_exit_status_and_did_not_run() -> None:
+    """Subjob 46[4] of transcript 08n."""
+    status = JobStatus(State.FINISHED, 1, substate=91, comment="Subjob finished")
+    assert problem(status).startswith("It was deleted before it ran")
+
+
+def test_a_job_deleted_by_force_was_killed() -> None:
+    assert "qdel -W force" in problem(seen("08f2-"))
+
+
+@pytest.mark.parametrize("name", ["08g-", "08h-"])
+def test_a_job_that_was_deleted_before_it_ran_did_not_end_well(name: str) -> None:
+    assert problem(seen(name)).startswith("It was deleted before it ran")
+
+
+def test_a_job_that_pbs_no_longer_knows_is_lost() -> None:
+    assert "no longer knows" in problem(JobStatus(State.UNKNOWN))
+
+
+@pytest.mark.parametrize(("exit_status", "words"), [(-20, "connection to its node was lost"), (-10, "user or group")])
+def test_a_job_that_did_not_come_to_run_is_explained(exit_status: int, words: str) -> None:
+    assert words in problem(ended(exit_status))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("02-exit-127", "a command was not found"),
+        ("02-exit-137", "memory ran out"),
+        ("02-exit-255", "container command"),
+        ("02-signal-kill", "memory ran out"),
+        ("02-signal-segv", "segmentation fault"),
+        ("02-exit-3", "Exit code 3."),
+    ],
+)
+def test_usual_exit_codes_are_explained(name: str, words: str) -> None:
+    assert words in problem(seen(name))
+
+
+@pytest.mark.parametrize(("code", "words"), [(126, "could not be executed"), (143, "asked to end"), (134, "SIGABRT")])
+def test_the_code_of_an_exit_record_is_explained_without_pbs(code: int, words: str) -> None:
+    assert words in str(explain_code(code))
+
+
+def test_a_killed_job_is_told_with_what_it_used_and_where() -> None:
+    status = JobStatus(
+        State.FINISHED,
+        137,
+        exec_host="n1/0*4+n1/1*4+n2/0*4",
+        used=Usage(walltime=5400, mem=3990),
+        asked=Usage(walltime=7200, mem=4000),
+    )
+    assert problem(status).endswith(
+        "It ran 1 h 30 min (of 2 h) and used 3990 MiB of memory (asked for 4000 MiB) on n1, n2."
+    )
+    assert remedy(status).endswith("`resources: mem_mb=8000`.")
+
+
+AMOUNTS = st.none() | st.integers(0, 10**9)
+USAGES = st.builds(Usage, walltime=AMOUNTS, cput=AMOUNTS, mem=AMOUNTS, ncpus=AMOUNTS)
+
+
+@given(st.integers(-300, 600), USAGES, USAGES)
+def test_every_end_but_0_is_explained_in_sentences(exit_status: int, used: Usage, asked: Usage) -> None:
+    verdict = explain_exit(ended(exit_status, used, asked))
+    assert (verdict is None) == (exit_status == 0)
+    if verdict is not None:
+        assert str(verdict)[0].isupper()
+        assert str(verdict).endswith(".")
+        assert "None" not in str(verdict)
+
+
+# Waiting
+
+
+def test_a_job_that_can_never_run_is_told() -> None:
+    words = "Can Never Run: Insufficient amount of resource: ncpus (R: 1000 A: 64 T: 64)"
+    verdict = explain_waiting(JobStatus(State.QUEUED, comment=words))
+    assert verdict is not None
+    assert words in verdict.problem
+    assert "threads" in verdict.remedy
+
+
+def test_a_held_job_is_told() -> None:
+    assert "qrls" in str(explain_waiting(JobStatus(State.HELD)))
+
+
+def test_a_stopped_queue_is_told() -> None:
+    status = JobStatus(State.QUEUED, queue="gpu", comment="Not Running: Queue not started.")
+    assert "Its queue gpu is stopped" in str(explain_waiting(status))
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FINISHED])
+def test_a_job_that_waits_its_turn_needs_no_words(state: State) -> None:
+    assert explain_waiting(JobStatus(state, comment="Not Running: Insufficient amount of resource: ncpus")) is None
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (125, "2 min 5 s"),
+        (3600, "1 h"),
+        (187200, "2 d 4 h"),
+        (None, "an unknown time"),
+    ],
+)
+def test_times_are_told_in_two_units(seconds: int | None, words: str) -> None:
+    assert duration(seconds) == words
