@@ -23,11 +23,11 @@ def parse_arguments(arguments=None):
 def draw_digit(axes, image, mistake):
     """Draw one digit; below it what it is and what the network took it for, how sure it was."""
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    below = {"transform": axes.transAxes, "va": "top", "fontsize": 9}
+    below = {"transform": axes.transAxes, "va": "top", "fontsize": 8.5}
     axes.text(0.0, -0.06, str(mistake["label"]), color=COLOURS[0], fontweight="bold", **below)
-    axes.text(0.2, -0.06, "as {}".format(mistake["predicted"]), color=COLOURS[1], **below)
+    axes.text(0.16, -0.06, "as {}".format(mistake["predicted"]), color=COLOURS[1], **below)
     percent = "{:.0f}%".format(100 * mistake["probability"])
-    axes.text(1.0, -0.06, percent, color=GREY, ha="right", **below)
+    axes.text(1.06, -0.06, percent, color=GREY, ha="right", **below)
 
 
 def draw_all(figure, grid, images, mistakes):
@@ -51,14 +51,12 @@ def main(arguments=None):
         images = data["test_images"]
     mistakes = result["wrong"]
     rows = max(1, min(options.rows, -(-len(mistakes) // options.columns)))
-    figure, grid = plt.subplots(
-        rows, options.columns, squeeze=False, figsize=(1.1 * options.columns, 1.3 * rows)
-    )
+    figure, grid = plt.subplots(rows, options.columns, squeeze=False, figsize=(1.2 * options.columns, 1.3 * rows))
     draw_all(figure, grid, images, mistakes)
     shown = min(len(mistakes), rows * options.columns)
     caption = "{} of {} wrong digits of {} images: what it is, what the network took it for, how sure it was"
     figure.text(0.5, 0.0, caption.format(shown, len(mistakes), result["images"]), ha="center", va="bottom")
-    figure.subplots_adjust(wspace=0.15, hspace=0.3, bottom=0.16 / rows + 0.05)
+    figure.subplots_adjust(wspace=0.3, hspace=0.3, bottom=0.16 / rows + 0.05)
     plotstyle.save(figure, options.output)
 
 
