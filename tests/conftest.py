@@ -55,15 +55,15 @@ def registry(images: TestImages, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def container_environment(apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def container_environment(apptainer: str, images: TestImages) -> dict[str, str]:
     """An environment for processes that start containers or pull from the registry; copy it to change it.
 
-    It has the PATH of ``apptainer``, lets the runtime speak plain http and pack images quickly, and keeps what it
-    pulled out of the user's own cache.
+    It has the PATH of ``apptainer``, lets the runtime speak plain http and ``build`` quickly, and keeps what it pulled
+    out of the user's own cache.
     """
     environment = {**os.environ, "PATH": apptainer}
     prefix = setting_prefix(find_runtime(environment))
     environment[f"{prefix}NOHTTPS"] = "1"
     environment[f"{prefix}MKSQUASHFS_ARGS"] = QUICKLY
-    environment[f"{prefix}CACHEDIR"] = str(tmp_path_factory.mktemp("apptainer-cache"))
+    environment[f"{prefix}CACHEDIR"] = str(images.pulled)
     return environment

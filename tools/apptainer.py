@@ -9,6 +9,7 @@ changed, so it works as an ordinary user and on a machine with nothing installed
 import argparse
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -56,10 +57,15 @@ def install(prefix: Path, *, cache: Path | None = None) -> Path:
     ``prefix`` must be where it stays, for the programs know their libraries by absolute paths; it appears
     only when it is complete. The packages are kept in ``cache``, cache_folder() if None.
 
-    Raises ToolError if ``prefix`` holds something else, the packages cannot be had, or no container can be
-    started on this machine, with Apptainer's own words.
+    Raises ToolError if ``prefix`` holds something else or has blanks or quotes in its path, the packages cannot be
+    had, or no container can be started on this machine, with Apptainer's own words.
     """
     prefix = prefix.absolute()
+    if not re.fullmatch(r"[\w/.+@%=~-]+", str(prefix)):  # unsquashfs is not found by a path with blanks or commas
+        raise ToolError(
+            f"Apptainer cannot work in {str(prefix)!r}: choose a folder with only letters, digits, dots and dashes in"
+            " its path. The cache is in $XDG_CACHE_HOME if that is set."
+        )
     with locked(prefix.with_name(f".{prefix.name}.lock")):
         if not _is_complete(prefix):
             if prefix.exists() and any(prefix.iterdir()) and not _mark(prefix).exists():

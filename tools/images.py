@@ -16,7 +16,7 @@ from .cache import ToolError, cache_folder, locked, new_folder, say
 from .debian import BASE, bootstrap, command
 from .registry import registry_tools, serve, upload
 
-_VERSION = "3"
+_VERSION = "4"
 """To be changed when the images change, so that they are built anew."""
 
 QUICKLY = "-comp zstd -Xcompression-level 1"
@@ -29,12 +29,12 @@ _IMAGE_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 @dataclass(frozen=True)
 class TestImages:
-    """Where the images are; not to be written to."""
+    """Where the images are."""
 
     __test__ = False  # pytest takes it for a class of tests otherwise
 
     library: Path
-    """A site's library:
+    """A site's library, not to be written to:
 
     - ``deep_learning/alpha.simg``: plain squashfs, as Singularity 2.x builds; bash, coreutils, full Python;
     - ``tools/beta.sif``: the same as a SIF;
@@ -42,7 +42,12 @@ class TestImages:
     - ``tools/bare.sif``: neither bash nor Python, only ``sh`` and little else.
     """
     storage: Path
-    """For serve: ``test/delta:1``, ``test/delta:2`` (the same as above) and ``test/bare:1``."""
+    """For serve, a copy of it where tests change it: ``test/delta:1``, ``test/delta:2`` and ``test/bare:1``.
+
+    The same as above, except that they say ``PRETTY_NAME="test image delta 1"`` and so on.
+    """
+    pulled: Path
+    """For ``APPTAINER_CACHEDIR``: what was pulled of them is kept, as packing takes seconds."""
 
 
 def build_images(path: str, *, cache: Path | None = None) -> TestImages:
@@ -53,7 +58,7 @@ def build_images(path: str, *, cache: Path | None = None) -> TestImages:
     """
     cache = cache or cache_folder()
     folder = cache / f"images-{_VERSION}"
-    images = TestImages(folder / "library", folder / "registry")
+    images = TestImages(folder / "library", folder / "registry", folder / "pulled")
     with locked(cache / "images.lock"):
         if not folder.exists():
             say("Building images for tests …")

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -111,17 +112,17 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def upload(source: str, registry: Registry, image: str, tools: Path) -> None:
     """Bring an image, such as ``oci:FOLDER:NAME``, into a registry, in the format that Docker Hub has."""
-    result = subprocess.run(
-        [
-            *command(tools, "usr/bin/skopeo"),
-            *("copy", "--quiet", "--insecure-policy", "--format", "v2s2", "--dest-tls-verify=false"),
-            *(source, registry.uri(image)),
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    options = ["--quiet", "--insecure-policy", "--format", "v2s2", "--dest-tls-verify=false"]
+    with tempfile.TemporaryDirectory(prefix="skopeo-") as scratch:
+        result = subprocess.run(
+            [*command(tools, "usr/bin/skopeo"), "copy", *options, source, registry.uri(image)],
+            # Told that this is not root, it notes down what it uploaded in XDG_DATA_HOME instead of in /var.
+            env={**os.environ, "_CONTAINERS_ROOTLESS_UID": "1", "XDG_DATA_HOME": scratch},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
     if result.returncode != 0:
         raise ToolError(f"{source} cannot be brought to {registry.uri(image)}:\n{result.stderr.strip()}")

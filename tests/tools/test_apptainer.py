@@ -11,7 +11,7 @@ from tools.cache import ToolError, cache_folder
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new Apptainer, of packages that the cache has or gets."""
-    prefix = tmp_path_factory.mktemp("a place") / "apptainer"
+    prefix = tmp_path_factory.mktemp("place") / "apptainer"
     install(prefix, cache=cache_folder())
     return prefix
 
@@ -55,3 +55,9 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     with pytest.raises(ToolError, match="is not empty and not Apptainer's"):
         install(tmp_path)
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["a place", "it's", "a,b", "a:b"])
+def test_a_folder_that_apptainer_cannot_work_in_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="choose a folder"):
+        install(tmp_path / name)
