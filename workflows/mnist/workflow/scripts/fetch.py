@@ -43,9 +43,7 @@ def parse_arguments(arguments=None):
         "--sha256", nargs="+", required=True, metavar="NAME=SUM", help="the files and their sums, not gzipped"
     )
     parser.add_argument("--timeout", type=float, default=300, help="seconds that one source may take")
-    parser.add_argument(
-        "--cache", default="", help="folder of what was fetched; the variable MNIST_CACHE comes first"
-    )
+    parser.add_argument("--cache", default="", help="folder of what was fetched; the variable MNIST_CACHE comes first")
     parser.add_argument("--output", required=True, help="folder for the gzipped files")
     options = parser.parse_args(arguments)
     options.sha256 = dict(item.split("=", 1) for item in options.sha256)
@@ -290,9 +288,7 @@ def failure(missing, reasons, cache):
     lines += [
         "Do one of these and run again, what is fetched already is kept:",
         "  - check that this machine reaches the Internet (a proxy is read from https_proxy);",
-        "  - copy the files {} from elsewhere into {};".format(
-            ", ".join(name + ".gz" for name in missing), cache
-        ),
+        "  - copy the files {} from elsewhere into {};".format(", ".join(name + ".gz" for name in missing), cache),
         "  - add a folder or an address that has them to data: sources: of the configuration.",
     ]
     return "\n".join(lines)

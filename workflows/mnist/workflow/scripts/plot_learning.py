@@ -28,9 +28,7 @@ def draw_loss(axes, history):
 def draw_errors(axes, history):
     """Draw the errors of the minibatches and of images held out."""
     name, errors = plotstyle.held_out_error(history)
-    axes.plot(
-        history["epoch"], history["minibatch_error"], color=GREY, linewidth=0.8, alpha=0.7, label="minibatch"
-    )
+    axes.plot(history["epoch"], history["minibatch_error"], color=GREY, linewidth=0.8, alpha=0.7, label="minibatch")
     axes.plot(history["epoch"], errors, color=COLOURS[1], linewidth=1.2, alpha=0.6, label=name + ", a sample")
     axes.plot(
         *plotstyle.at_epoch_ends(history, errors),

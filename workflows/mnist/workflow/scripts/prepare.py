@@ -68,9 +68,7 @@ def split(shape, pixels, labels, validation_size):
     if not 0 <= validation_size < shape[0]:
         raise DataError(
             "{} images to validate leave none of {} to train with: "
-            "put a smaller number into data: validation_size: of the configuration".format(
-                validation_size, shape[0]
-            )
+            "put a smaller number into data: validation_size: of the configuration".format(validation_size, shape[0])
         )
     cut = validation_size * shape[1] * shape[2]
     validation = (validation_size, *shape[1:]), pixels[:cut], labels[:validation_size]

@@ -90,9 +90,7 @@ def format_table(rows):
         for row in rows
     ]
     widths = [max(len(line[column]) for line in table) for column in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.rjust(width) for cell, width in zip(line, widths)) + " |" for line in table
-    ]
+    lines = ["| " + " | ".join(cell.rjust(width) for cell, width in zip(line, widths)) + " |" for line in table]
     lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
     return "\n".join(lines)
 

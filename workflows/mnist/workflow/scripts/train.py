@@ -76,9 +76,7 @@ class Training:
 
     def error(self, images, labels):
         """Return the error in percent on images that are not trained with."""
-        return network.error_percent(
-            network.predict(self.session, self.probabilities, self.pixels, images), labels
-        )
+        return network.error_percent(network.predict(self.session, self.probabilities, self.pixels, images), labels)
 
     def weights(self):
         """Return the values of the variables by name."""
@@ -128,9 +126,7 @@ def stop_unless_finite(loss, step, learning_rate):
     if not np.isfinite(loss):
         sys.exit(
             "The loss is {} at step {}: learning rate {:g} is too high. "
-            "Put a smaller one into training: learning_rates: of the configuration.".format(
-                loss, step, learning_rate
-            )
+            "Put a smaller one into training: learning_rates: of the configuration.".format(loss, step, learning_rate)
         )
 
 
