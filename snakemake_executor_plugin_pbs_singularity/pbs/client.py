@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from .openpbs import (
     UNKNOWN_QUEUE_EXIT,
     Submission,
     command_environment,
+    deletable,
     describe_failure,
     is_history_off,
     is_nothing_to_delete,
@@ -133,7 +135,7 @@ def submit(pbs: Pbs, submission: Submission) -> str:
         said = (answer.stdout + answer.stderr).strip()[:200]
         problem = f"`qsub` succeeded but gave no job id. It says: {said!r}."
         return _look_for(pbs, submission.name, PbsError(ErrorKind.OTHER, problem, uncertain=True))
-    if is_unconnected(answer.exit_code, answer.stderr) or answer.exit_code in REFUSALS:
+    if is_unconnected(answer.stdout, answer.stderr) or answer.exit_code in REFUSALS:
         raise answer.error()
     return _look_for(pbs, submission.name, answer.error(uncertain=True))
 
@@ -163,15 +165,17 @@ def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
 def find_by_name(pbs: Pbs, name: str) -> list[str]:
     """Give the ids of the user's own jobs and arrays of exactly this name.
 
-    Finished ones too, if the site keeps a history. Raises PbsError if PBS cannot be asked.
+    Finished ones too, if the site keeps a history. Raises PbsError if PBS cannot be asked; that it finds none is
+    taken from an answer without complaints only, as a job that is thought not to be there is submitted again.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     answer = _run_connected(pbs, "qselect", name_arguments(name, user))
     if is_history_off(answer.stderr):
         answer = _run_connected(pbs, "qselect", name_arguments(name, user, history=False))
-    if answer.exit_code != 0:
+    ids = parse_job_ids(answer.stdout)
+    if answer.exit_code != 0 or (not ids and answer.stderr.strip()):
         raise answer.error()
-    return parse_job_ids(answer.stdout)
+    return ids
 
 
 def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
@@ -232,7 +236,7 @@ def delete(pbs: Pbs, ids: Sequence[str]) -> None:
     They are not gone yet when this returns: a running job has some seconds to end (transcript 08e). Raises
     PbsError: UNREACHABLE at once, anything else after all have been tried.
     """
-    wanted = list(dict.fromkeys(ids))
+    wanted = deletable(ids)
     problem: PbsError | None = None
     for start in range(0, len(wanted), DELETE_CHUNK):
         answer = _run_connected(pbs, "qdel", wanted[start : start + DELETE_CHUNK])
@@ -280,7 +284,7 @@ def _run_connected(pbs: Pbs, command: str, arguments: Sequence[str], folder: Pat
     answer: _Answer = Retrying(
         stop=stop_after_attempt(3),
         wait=wait_exponential(_PAUSE),
-        retry=retry_if_result(lambda answer: is_unconnected(answer.exit_code, answer.stderr)),
+        retry=retry_if_result(lambda answer: is_unconnected(answer.stdout, answer.stderr)),
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )(_run, pbs, command, arguments, folder)
     return answer
@@ -317,8 +321,7 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None =
     try:
         stdout, stderr = process.communicate(timeout=pbs.time_limit)
     except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
         raise PbsError(
             ErrorKind.UNREACHABLE,
             f"`{command}` gave no answer in {pbs.time_limit:g} seconds.",
@@ -326,3 +329,13 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None =
             uncertain=True,
         ) from error
     return _Answer(command, process.returncode, stdout, stderr)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command and what it started; one that hangs in the file system is left behind."""
+    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

@@ -13,14 +13,14 @@ asked without them, and the parser therefore also unwraps lines.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ErrorKind
 from .outcome import JobStatus, State, Usage
 
-JOB_ID = re.compile(r"\d+(?:\[\d*\])?(?:\.[A-Za-z0-9._-]+)?")
+JOB_ID = re.compile(r"\d+(?:\[\d*\])?\.[A-Za-z0-9._-]+")
 """``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob."""
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_.:-]+)?")
 
@@ -244,6 +244,20 @@ def _integer(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
 
 
+def deletable(ids: Iterable[str]) -> list[str]:
+    """Leave out what comes twice, and subjobs of arrays that are there themselves.
+
+    An array that stands in one ``qdel`` with subjobs of its own is not deleted, without a word (23.06.06).
+    """
+    unique = dict.fromkeys(ids)
+    return [job_id for job_id in unique if _array_of(job_id) not in unique]
+
+
+def _array_of(job_id: str) -> str | None:
+    array, subjobs = re.subn(r"\[\d+\]", "[]", job_id)
+    return array if subjobs else None
+
+
 def is_nothing_to_delete(line: str) -> bool:
     """Tell whether a line of ``qdel`` says that a job is unknown or over (04p, 04q)."""
     return bool(re.search(r"Unknown Job Id|Job has finished|finished array subjob", line))
@@ -259,9 +273,13 @@ def is_usage_complaint(exit_code: int, stderr: str) -> bool:
     return exit_code == 2 and "usage:" in stderr
 
 
-def is_unconnected(exit_code: int, stderr: str) -> bool:
-    """Tell whether a command failed before it could ask the server for anything (12, 13)."""
-    return exit_code != 0 and bool(re.search(r"cannot connect to server|Couldn't connect to cluster", stderr))
+def is_unconnected(stdout: str, stderr: str) -> bool:
+    """Tell whether a command failed before it could ask the server for anything (12, 13).
+
+    By its words: ``qselect`` without a readable pbs.conf says so with exit code 0.
+    """
+    words = re.search(r"cannot connect to server|Couldn't connect to cluster", stderr)
+    return words is not None and not JOB_ID.search(stdout)
 
 
 REFUSALS = {
@@ -294,7 +312,7 @@ def describe_failure(command: str, exit_code: int, stderr: str) -> tuple[ErrorKi
     """Give kind, problem and remedy of a command that failed."""
     said = "; ".join(_telling_lines(stderr)) or "nothing"
     problem = f"`{command}` failed with exit status {exit_code}. PBS says: {said}."
-    if is_unconnected(exit_code, stderr) or _UNREACHABLE_WORDS.search(said):
+    if is_unconnected("", stderr) or _UNREACHABLE_WORDS.search(said):
         return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
     if "Unknown Job Id" in stderr:
         return ErrorKind.UNKNOWN_JOB, problem, ""

@@ -291,7 +291,8 @@ def _used(status: JobStatus | None) -> str:
         parts.append(f"used {used.mem} MiB of memory{limit}")
     hosts = dict.fromkeys(place.split("/")[0] for place in (status.exec_host or "").split("+"))
     where = f" on {', '.join(hosts)}" if status.exec_host else ""
-    return f" It {' and '.join(parts)}{where}." if parts else ""
+    again = f" PBS started it {status.run_count} times." if status.run_count > 1 else ""
+    return (f" It {' and '.join(parts)}{where}." if parts else "") + again
 
 
 def _raise_runtime(asked: int | None) -> str:

@@ -56,6 +56,11 @@ def wait_for(pbs: Pbs, job_id: str, wanted: Callable[[JobStatus], bool]) -> JobS
         time.sleep(0.2)
 
 
+def unknown_to(job_id: str, number: int) -> str:
+    """Give the id of a job that the server of another one does not have."""
+    return f"{number}.{job_id.partition('.')[2]}"
+
+
 def is_over(told: JobStatus) -> bool:
     return told.state is State.FINISHED
 
@@ -94,7 +99,7 @@ def test_each_subjob_of_an_array_tells_its_own_end(pbs: Pbs, submit_script: Subm
 
 def test_unknown_jobs_are_told_from_known_ones(pbs: Pbs, submit_script: Submit) -> None:
     job_id = submit_script("true", "-h")
-    unknown = ["999998.vm", "999999.vm"] if job_id.endswith(".vm") else ["999998", "999999"]
+    unknown = [unknown_to(job_id, 999998), unknown_to(job_id, 999999)]
     told = status(pbs, [unknown[0], job_id, unknown[1]])
     assert {name: job.state for name, job in told.items()} == {
         unknown[0]: State.UNKNOWN,
@@ -158,10 +163,17 @@ def test_a_running_job_that_is_deleted_did_not_end_well_whatever_its_exit_status
     assert "deleted while it ran" in str(explain_exit(told))
 
 
+def test_an_array_is_deleted_though_its_subjobs_are_named_too(pbs: Pbs, submit_script: Submit) -> None:
+    array = submit_script("true", "-h", "-J", "0-3")
+    delete(pbs, [array, array.replace("[]", "[0]"), array.replace("[]", "[1]")])
+    told = wait_for(pbs, array, is_over)
+    assert told.is_array
+
+
 def test_what_is_over_or_unknown_may_be_deleted_again(pbs: Pbs, submit_script: Submit) -> None:
     job_id = submit_script("true")
     wait_for(pbs, job_id, is_over)
-    delete(pbs, [job_id, "999999.vm" if job_id.endswith(".vm") else "999999"])
+    delete(pbs, [job_id, unknown_to(job_id, 999999)])
 
 
 def test_a_job_that_takes_too_long_is_told_with_its_walltime(pbs: Pbs, submit_script: Submit) -> None:

@@ -115,7 +115,7 @@ def test_a_refusal_by_the_site_certainly_took_no_job(made_pbs: MakePbs, submissi
 
 
 def test_what_a_site_prints_around_the_job_id_is_passed_over(made_pbs: MakePbs, submission: Submission) -> None:
-    assert submit(made_pbs(qsub="echo Charging to x; echo 12.vm; echo Good luck"), submission) == "12.vm"
+    assert submit(made_pbs(qsub="echo Charging to x; echo 12.vm; echo 999; echo Good luck"), submission) == "12.vm"
 
 
 def test_a_folder_that_is_gone_is_no_traceback(made_pbs: MakePbs, submission: Submission) -> None:
@@ -206,6 +206,13 @@ def test_what_is_no_job_id_is_not_asked_for(made_pbs: MakePbs) -> None:
 
 def test_no_jobs_cost_no_question(made_pbs: MakePbs) -> None:
     assert status(made_pbs(), []) == {}
+
+
+def test_a_search_that_could_not_connect_has_not_found_out_that_nothing_is_there(made_pbs: MakePbs) -> None:
+    """A real qselect without a readable pbs.conf fails with exit code 0."""
+    with pytest.raises(PbsError) as caught:
+        find_by_name(made_pbs(qselect=AWAY.format("qselect", 0)), "train")
+    assert caught.value.kind is ErrorKind.UNREACHABLE
 
 
 # Deleting

@@ -12,6 +12,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, JobStatus, 
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     NAME_TAIL,
     command_environment,
+    deletable,
     describe_failure,
     is_nothing_to_delete,
     is_unconnected,
@@ -289,13 +290,18 @@ def test_the_usage_of_a_command_is_not_repeated() -> None:
 def test_a_server_that_is_away_is_unreachable(name: str) -> None:
     seen = transcript(name)
     command = seen.command.split()[-1] if name.startswith("12") else "qstat"
-    assert is_unconnected(seen.exit_code, seen.stderr)
+    assert is_unconnected(seen.stdout, seen.stderr)
     assert describe_failure(command, seen.exit_code, seen.stderr)[0] is ErrorKind.UNREACHABLE
 
 
 def test_the_stall_for_lack_of_ports_is_no_failure() -> None:
     seen = transcript("17b-")
-    assert not is_unconnected(seen.exit_code, seen.stderr)
+    assert not is_unconnected(seen.stdout, seen.stderr)
+
+
+def test_subjobs_are_not_deleted_beside_their_array() -> None:
+    ids = ["1.vm", "2[0].vm", "2[].vm", "2[11].vm", "3[0].vm", "1.vm"]
+    assert deletable(ids) == ["1.vm", "2[].vm", "3[0].vm"]
 
 
 @pytest.mark.parametrize("name", ["04p-", "04q-"])

@@ -167,6 +167,10 @@ def test_a_killed_job_is_told_with_what_it_used_and_where() -> None:
     assert remedy(status).endswith("`resources: mem_mb=8000`.")
 
 
+def test_a_job_that_pbs_started_again_is_told_so() -> None:
+    assert problem(JobStatus(State.FINISHED, 1, run_count=3)) == "Exit code 1. PBS started it 3 times."
+
+
 AMOUNTS = st.none() | st.integers(0, 10**9)
 USAGES = st.builds(Usage, walltime=AMOUNTS, cput=AMOUNTS, mem=AMOUNTS, ncpus=AMOUNTS)
 
