@@ -146,12 +146,14 @@ def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
     Twice, unless PBS plainly refused it: the background process that ``qsub`` hands jobs to, which outlives a
     qsub that ran out of time, may be about to submit it.
     """
+    doubt = f"It may have been submitted all the same: see `qselect -x -N {name}`."
+    in_doubt = PbsError(error.kind, error.problem, f"{error.remedy} {doubt}".lstrip(), uncertain=True)
     for pause in [0.0] if error.kind is ErrorKind.REFUSED else [0.0, _PAUSE]:
         time.sleep(pause)
         try:
             found = find_by_name(pbs, name)
         except PbsError:
-            raise error from None
+            raise in_doubt from None
         if len(found) == 1:
             return found[0]
         if found:
@@ -159,7 +161,7 @@ def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
             raise PbsError(ErrorKind.OTHER, problem, "Delete all but one with `qdel`.", uncertain=True)
     if error.kind is ErrorKind.REFUSED:
         raise PbsError(error.kind, error.problem, error.remedy)
-    raise error
+    raise in_doubt
 
 
 def find_by_name(pbs: Pbs, name: str) -> list[str]:

@@ -80,7 +80,16 @@ class JobStatus:
 
         Exit status 0 is not enough: a job that is deleted in its first seconds has that too.
         """
-        return self.state is State.FINISHED and self.exit_status == 0 and self.substate != TERMINATED
+        return self.state is State.FINISHED and self.exit_status == 0 and not self.ended_by_pbs
+
+    @property
+    def ended_by_pbs(self) -> bool:
+        """Tell whether PBS ended it: for a limit (negative), by a signal (above 256), or as it was deleted."""
+        if self.state is not State.FINISHED or self.is_array:
+            return False
+        if self.exit_status is None or self.substate == TERMINATED:
+            return True
+        return self.exit_status < 0 or self.exit_status > 256
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def test_a_job_that_cannot_be_looked_for_may_have_been_submitted(made_pbs: MakeP
     with pytest.raises(PbsError, match="`qsub` gave no answer") as caught:
         submit(pbs, submission)
     assert caught.value.uncertain
+    assert "qselect -x -N train-4f9a" in caught.value.remedy
 
 
 def test_a_job_whose_id_got_lost_on_the_way_is_found_by_its_name(made_pbs: MakePbs, submission: Submission) -> None:

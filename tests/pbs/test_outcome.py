@@ -185,6 +185,24 @@ def test_every_end_but_0_is_explained_in_sentences(exit_status: int, used: Usage
         assert "None" not in str(verdict)
 
 
+@pytest.mark.parametrize("exit_status", [-29, -27, 271, 265, None])
+def test_limits_signals_and_deletion_are_by_pbs(exit_status: int | None) -> None:
+    assert ended(exit_status).ended_by_pbs
+
+
+@pytest.mark.parametrize("exit_status", [0, 1, 137, 255])
+def test_what_a_script_says_itself_is_not_by_pbs(exit_status: int) -> None:
+    assert not ended(exit_status).ended_by_pbs
+
+
+@given(st.sampled_from(State), st.none() | st.integers(-300, 600), st.sampled_from([None, 91, 92, 93]))
+def test_only_a_finished_job_with_0_that_pbs_did_not_end_succeeded(
+    state: State, exit_status: int | None, substate: int | None
+) -> None:
+    status = JobStatus(state, exit_status, substate=substate)
+    assert status.succeeded == (state is State.FINISHED and exit_status == 0 and substate != 91)
+
+
 # Waiting
 
 
