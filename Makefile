@@ -36,5 +36,5 @@ $(RUN):
 
 $(VENV)/.installed $(VENV)/.installed-dev: pyproject.toml | $(RUN)
 	@echo "Installing the plugin into $(VENV) (half a minute)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.$(if $(findstring dev,$@),[dev])'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 -e '.$(if $(findstring dev,$@),[dev])'
 	@touch $@

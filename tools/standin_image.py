@@ -91,9 +91,9 @@ def _fill(root: Path, runtime: Path, cache: Path | None) -> None:
     for name in UNUSED:
         shutil.rmtree(root / SITE / name, ignore_errors=True)
     say("Compiling and trying out the Python packages …")
-    inside = [str(runtime), "exec", "--cleanenv", "--contain", "--bind", f"{root / SITE}:/{SITE}", str(root)]
-    _run([*inside, "python", "-m", "compileall", "-qq", "-j", "0", f"/{SITE}"])
-    _run([*inside, "python", "-c", "import matplotlib, tensorflow"])
+    inside = [str(runtime), "exec", "--cleanenv", "--bind", f"{root / SITE}:/{SITE}", str(root)]
+    _run([*inside, "python", "-I", "-m", "compileall", "-qq", "-j", "0", f"/{SITE}"])
+    _run([*inside, "python", "-I", "-c", "import matplotlib, tensorflow"])
 
 
 def _install_wheels(destination: Path) -> None:
