@@ -31,7 +31,7 @@ from .site import Site, find_site
 from .task import Task, make_task
 from .tasks.request import qsub_arguments
 from .tasks.script import submitted_script
-from .tracking.run_folder import RunFolder, make_run_folder, pbs_log, write_private
+from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty, write_private
 from .tracking.witness import Over, is_over, judge, take_records
 
 common_settings = CommonSettings(
@@ -177,7 +177,7 @@ class Executor(RemoteExecutor):
             submission = Submission(
                 script=small,
                 name=job_name(f"{task.rule}-{task.token}"),
-                output=pbs_log(task.log),
+                output=self._folder.pbs_log(task.token),
                 arguments=qsub_arguments(task.request),
                 workdir=self._site.workdir,
             )
@@ -232,9 +232,10 @@ class Executor(RemoteExecutor):
         """Tell Snakemake how a task ended."""
         task = submitted.task
         del self._submitted[task.token]
-        logs = [task.log, pbs_log(task.log)]
+        logs = [task.log, self._folder.pbs_log(task.token)]
         if over.succeeded:
-            _remove_empty(logs)
+            for log in logs:
+                remove_if_empty(log)
             self.report_job_success(submitted.info)
             return
         over = self._with_pbs_words(submitted, over)
@@ -258,10 +259,3 @@ class Executor(RemoteExecutor):
 
     def _say(self, text: str) -> None:
         self.logger.info(text)
-
-
-def _remove_empty(logs: list[Path]) -> None:
-    """Remove the logs of a task that had nothing to say."""
-    for log in logs:
-        if log.exists() and log.stat().st_size == 0:
-            log.unlink()

@@ -9,6 +9,7 @@ its own; only a finished image that passed its check is renamed to its final nam
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -187,10 +188,12 @@ def _pull(
     report(f"Pulling {reference.shown} with {runtime} to {destination}.")
     start = time.monotonic()
     work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".pulling", dir=destination.parent))
+    tmpdir = None
     try:
+        tmpdir = _make_tmpdir(environment, work)
         image = work / f"image{destination.suffix}"
         arguments = pull_arguments(runtime, image, reference.uri)
-        status, output = _run(arguments, _with_tmpdir(environment, runtime, work), work, time_limit)
+        status, output = _run(arguments, _with_tmpdir(environment, runtime, tmpdir), work, time_limit)
         if status is None:
             raise ImageError(
                 f"Pulling {reference.shown} took longer than {time_limit:g} seconds and was ended.",
@@ -207,19 +210,35 @@ def _pull(
         ) from error
     finally:
         _remove_tree(work)
+        if tmpdir is not None:
+            _remove_tree(tmpdir)
     size = destination.stat().st_size / 1e6
     report(f"Pulled {reference.shown}: {size:.0f} MB in {time.monotonic() - start:.0f} s.")
 
 
-def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, work: Path) -> dict[str, str]:
-    """Give the environment of the runtime: the user's, with a place for unpacking that is large enough.
+def _make_tmpdir(environment: Mapping[str, str], work: Path) -> Path | None:
+    """Make a folder for unpacking that is large enough, or give None if the user has chosen one.
+
+    That is one within the store, unless Apptainer would fail there at the end of all its work: it passes the
+    folder's name through a shell without quoting (``could not inspect container``, seen with 1.4.5).
+    """
+    if environment.get("APPTAINER_TMPDIR") or environment.get("SINGULARITY_TMPDIR"):
+        return None
+    if re.search(r"[^\w /.,:=+@%$-]", str(work)):
+        cache = Path(environment.get("HOME") or Path.home(), ".cache")
+        cache.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="pulling-", dir=cache))
+    (work / "tmp").mkdir()
+    return work / "tmp"
+
+
+def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, tmpdir: Path | None) -> dict[str, str]:
+    """Give the environment of the runtime: the user's, with the folder for unpacking.
 
     Singularity does not know ``APPTAINER_TMPDIR``, so the user's setting goes by the runtime's own name.
     """
-    chosen = environment.get("APPTAINER_TMPDIR") or environment.get("SINGULARITY_TMPDIR")
-    if not chosen:
-        (work / "tmp").mkdir()
-    return {**environment, f"{setting_prefix(runtime)}TMPDIR": chosen or str(work / "tmp")}
+    chosen = tmpdir or environment.get("APPTAINER_TMPDIR") or environment["SINGULARITY_TMPDIR"]
+    return {**environment, f"{setting_prefix(runtime)}TMPDIR": str(chosen)}
 
 
 def _run(

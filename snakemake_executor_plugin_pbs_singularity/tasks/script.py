@@ -213,6 +213,7 @@ def _opening(surroundings: Surroundings) -> list[str]:
         _FINISH,
         *(f"export {name}={shlex.quote(value)}" for name, value in surroundings.environment.items()),
         f"cd {shlex.quote(str(surroundings.workdir))} || finish 1",
+        'export PBS_O_WORKDIR="$PWD"',  # qsub may have been started elsewhere
     ]
 
 

@@ -7,6 +7,7 @@ runs/TIME-XXXX/     one folder for each run of Snakemake, removed at its end
     records/        the exit record of each task, removed when it is read
 """
 
+import os
 import secrets
 import shutil
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from ..tasks.script import one_line
 
+KEPT_DAYS = 30
+"""Days that a log stays after it was last written to."""
 _LONGEST_NAME = 150
 """Characters of a file name, of which most file systems take 255 bytes."""
 
@@ -24,6 +27,7 @@ class RunFolder:
     """The folders of one run."""
 
     logs: Path
+    pbs: Path
     scripts: Path
     records: Path
 
@@ -40,8 +44,12 @@ class RunFolder:
         return self.records / token
 
     def log(self, rule: str, wildcards: str, token: str) -> Path:
-        """Give the file for what a task writes; PBS's own output is `pbs_log` of it."""
+        """Give the file for what a task writes."""
         return self.logs / _file_name(rule) / f"{_file_name(wildcards) or 'job'}.{token}.log"
+
+    def pbs_log(self, token: str) -> Path:
+        """Give the file for what PBS writes; it comes after the job's end, when the task is long reported."""
+        return self.pbs / f"{token}.log"
 
     def remove(self) -> None:
         """Remove what only the run itself needs; logs stay."""
@@ -49,18 +57,32 @@ class RunFolder:
 
 
 def make_run_folder(state: Path) -> RunFolder:
-    """Make the folders of a new run below `state`, readable for the user alone (law 7)."""
+    """Make the folders of a new run below `state`, readable for the user alone (law 7), and tidy up old logs."""
     run = state / "runs" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{secrets.token_hex(2)}"
-    folder = RunFolder(logs=state / "logs", scripts=run / "scripts", records=run / "records")
+    folder = RunFolder(logs=state / "logs", pbs=state / "pbs", scripts=run / "scripts", records=run / "records")
     state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for path in (folder.logs, run.parent, run, folder.scripts, folder.records):
+    for path in (folder.logs, folder.pbs, run.parent, run, folder.scripts, folder.records):
         path.mkdir(mode=0o700, exist_ok=True)
+    _remove_old_files(folder.logs)
+    _remove_old_files(folder.pbs)
     return folder
 
 
-def pbs_log(log: Path) -> Path:
-    """Give the file for what PBS itself writes of a job, such as why it killed it."""
-    return log.with_suffix(".pbs.log")
+def remove_if_empty(log: Path) -> None:
+    """Remove the log of a task that had nothing to say."""
+    if log.exists() and log.stat().st_size == 0:
+        log.unlink()
+
+
+def _remove_old_files(folder: Path) -> None:
+    """Remove what was not written to for KEPT_DAYS, and empty files after an hour: PBS writes them late."""
+    now = time.time()
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            facts = path.stat()
+            age = now - facts.st_mtime
+            if age > KEPT_DAYS * 86400 or (facts.st_size == 0 and age > 3600):
+                path.unlink()
 
 
 def new_token() -> str:

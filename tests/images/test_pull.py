@@ -31,13 +31,14 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.store = folder / "my 'store'"
+        self.store = folder / "my store"
         self.reports: list[str] = []
         self.image = made.write(folder / "registry/image")
         self.command = folder / "bin/apptainer"
         self.command.parent.mkdir()
         self.runtime = Runtime(self.command, Product.APPTAINER, (1, 4, 5))
-        self.environment = {"PATH": os.environ["PATH"]}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
+        (folder / "home").mkdir()
         self.runs('cp "$IMAGE" "$2"')
 
     def runs(self, script: str) -> None:
@@ -359,6 +360,14 @@ def test_images_are_unpacked_in_the_store_unless_the_user_says_where(site: Site)
     site.runs(f'env > {site.folder}/env; test -d "$APPTAINER_TMPDIR" && cp "$IMAGE" "$2"')
     site.pull()
     assert f"APPTAINER_TMPDIR={site.store}/docker/." in (site.folder / "env").read_text()
+
+
+def test_a_store_with_quotes_in_its_path_is_not_unpacked_in_because_apptainer_fails_there(site: Site) -> None:
+    site.store = site.folder / "it's mine"
+    site.runs(f'env > {site.folder}/env; test -d "$APPTAINER_TMPDIR" && cp "$IMAGE" "$2"')
+    site.pull()
+    assert f"APPTAINER_TMPDIR={site.folder}/home/.cache/pulling-" in (site.folder / "env").read_text()
+    assert list((site.folder / "home/.cache").iterdir()) == []
 
 
 def test_the_runtime_cannot_ask_for_a_password_and_wait(site: Site) -> None:
