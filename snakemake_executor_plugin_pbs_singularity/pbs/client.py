@@ -170,7 +170,10 @@ def find_by_name(pbs: Pbs, name: str) -> list[str]:
     Finished ones too, if the site keeps a history. Raises PbsError if PBS cannot be asked; that it finds none is
     taken from an answer without complaints only, as a job that is thought not to be there is submitted again.
     """
-    user = pwd.getpwuid(os.getuid()).pw_name
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # users may be kept in a directory that does not answer now
+        user = None
     answer = _run_connected(pbs, "qselect", name_arguments(name, user))
     if is_history_off(answer.stderr):
         answer = _run_connected(pbs, "qselect", name_arguments(name, user, history=False))
@@ -215,14 +218,13 @@ def _status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
 
 
 def _ask_status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
-    express = history = True
+    express = True
     answer = _run(pbs, "qstat", status_arguments(ids))
     if is_usage_complaint(answer.exit_code, answer.stderr):
         express = False
         answer = _run(pbs, "qstat", status_arguments(ids, express=express))
     if is_history_off(answer.stderr):
-        history = False
-        answer = _run(pbs, "qstat", status_arguments(ids, history=history, express=express))
+        answer = _run(pbs, "qstat", status_arguments(ids, history=False, express=express))
     learned = parse_answer(ids, answer.exit_code, answer.stdout, answer.stderr, express=express)
     if ids and not learned and answer.exit_code == 0:
         said = (answer.stdout + answer.stderr).strip()[:200]
@@ -309,9 +311,6 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None =
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=True,
         )
     except OSError as error:
@@ -330,10 +329,12 @@ def _run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None =
             "The PBS server hangs or is very busy; try `qstat -B` by hand, and again later.",
             uncertain=True,
         ) from error
-    return _Answer(command, process.returncode, stdout, stderr)
+    # Not as text: a carriage return in a value would become a newline, and so perhaps another attribute
+    out, err = (output.decode(errors="replace") for output in (stdout, stderr))
+    return _Answer(command, process.returncode, out, err)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End a command and what it started; one that hangs in the file system is left behind."""
     os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

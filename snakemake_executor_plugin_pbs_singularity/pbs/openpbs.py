@@ -95,9 +95,9 @@ def status_arguments(ids: Collection[str], *, history: bool = True, express: boo
     return [*(["-x"] if history else []), "-f", *(["-E", "-w"] if express else []), *ids]
 
 
-def name_arguments(name: str, user: str, *, history: bool = True) -> list[str]:
-    """Give the arguments of ``qselect`` that ask for the ids of a user's jobs and arrays of that name."""
-    return [*(["-x"] if history else []), "-u", user, "-N", name]
+def name_arguments(name: str, user: str | None, *, history: bool = True) -> list[str]:
+    """Give the arguments of ``qselect`` that ask for the ids of a user's, or any, jobs and arrays of that name."""
+    return [*(["-x"] if history else []), *(["-u", user] if user else []), "-N", name]
 
 
 def parse_job_id(text: str) -> str | None:

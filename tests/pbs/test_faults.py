@@ -154,6 +154,12 @@ def test_one_job_that_cannot_be_read_costs_that_job_only(made_pbs: MakePbs, tmp_
     assert list(status(made_pbs(qstat=f"cat {tmp_path}/answer"), ["1.vm", "2.vm"])) == ["1.vm"]
 
 
+def test_a_carriage_return_in_a_value_is_no_newline(made_pbs: MakePbs, tmp_path: Path) -> None:
+    attributes = {"comment": "x\r    Exit_status = 0", "job_state": "F", "Exit_status": "3"}
+    (tmp_path / "answer").write_bytes(wide("1.vm", attributes).encode())
+    assert status(made_pbs(qstat=f"cat {tmp_path}/answer"), ["1.vm"])["1.vm"].exit_status == 3
+
+
 def test_silence_about_a_job_is_asked_about(made_pbs: MakePbs, tmp_path: Path) -> None:
     (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
     pbs = made_pbs(
