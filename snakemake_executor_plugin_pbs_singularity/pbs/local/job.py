@@ -1,0 +1,149 @@
+"""Jobs, arrays and subjobs as the server knows them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from .resources import Resources
+
+INDEX_TAG = "^array_index^"
+"""Stands for a subjob's index in the paths of its array."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobId:
+    """``12`` (index None), ``12[]`` (index "") or ``12[3]`` (index "3"; "3-5" names several)."""
+
+    number: int
+    index: str | None = None
+
+    def text(self, server: str) -> str:
+        """Give the id as PBS writes it, ``12[3].vm``."""
+        return f"{self.number}{'' if self.index is None else f'[{self.index}]'}.{server}"
+
+
+_ID = re.compile(r"(\d+)(?:\[(\d+(?:-\d+(?::\d+)?)?)?\])?(?:\.([^.@\s]\S*))?")
+_ID_SHAPE = re.compile(r"\d")
+
+
+class BadIdError(Exception):
+    """An id that cannot be one of this server."""
+
+
+def looks_like_id(text: str) -> bool:
+    """Tell whether qstat takes an operand for a job id: it begins with a digit."""
+    return _ID_SHAPE.match(text) is not None
+
+
+def parse_id(text: str, server: str) -> JobId:
+    """Read an id with or without the server's name. Raises BadIdError."""
+    match = _ID.fullmatch(text.split("@", maxsplit=1)[0])
+    if match is None or (match[3] is not None and match[3].split(".", maxsplit=1)[0] != server):
+        raise BadIdError(text)
+    index = match[2] if match[2] is not None else "" if "[" in text else None
+    return JobId(int(match[1]), index)
+
+
+@dataclass(frozen=True, slots=True)
+class Indices:
+    """The indices of an array: ``-J 0-9:2%3``."""
+
+    first: int
+    last: int
+    step: int = 1
+    limit: int | None = None
+    """How many subjobs may run at once."""
+
+    def all(self) -> range:
+        """Give every index."""
+        return range(self.first, self.last + 1, self.step)
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}" + (f":{self.step}" if self.step != 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What qsub asked for. Never changes."""
+
+    name: str
+    owner: str
+    queue: str
+    resources: Resources
+    submitted: float
+    """Seconds since the epoch, as all times here."""
+    output: str
+    error: str
+    variables: tuple[tuple[str, str], ...]
+    arguments: str
+    join: str = "n"
+    keep: str = "n"
+    mail_points: str = "a"
+    mail_users: str = ""
+    priority: int = 0
+    rerunable: bool = True
+    project: str = "_pbs_project_default"
+    account: str = ""
+    umask: int | None = None
+    shell: str = ""
+    depend: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Such as ``(("afterok", (12,)),)``."""
+    execution_time: float | None = None
+    indices: Indices | None = None
+    remove: str = ""
+    """Which of its two files (o, e) is thrown away when it has ended well (``-R``)."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What has become of a job, an array or a subjob so far."""
+
+    state: str = "Q"
+    substate: int = 10
+    comment: str = ""
+    holds: str = "n"
+    changed: float = 0
+    eligible: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    exit_status: int | None = None
+    run_count: int = 0
+    session: int | None = None
+    slot: int | None = None
+    deleted_by: str = ""
+    staged_out: bool | None = None
+    used: dict[str, int] = field(default_factory=dict)
+    """cpupercent, cput (s), mem (KiB), ncpus, vmem (KiB), walltime (s); empty until first reported."""
+    history: float | None = None
+    """When it became history."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A job, or an array with its subjobs."""
+
+    number: int
+    request: Request
+    run: Run
+    subjobs: dict[int, Run] = field(default_factory=dict)
+    """Those that have begun or were deleted; an index that is not here is queued."""
+    queued: int = 0
+    """Array: how many subjobs are queued."""
+    running: int = 0
+    """Array: how many subjobs run."""
+    expired: int = 0
+    """Array: how many subjobs are over."""
+    position: int = 0
+    """Array: how many of its indices, from the first, have been looked at for starting."""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array."""
+        return self.request.indices is not None
+
+    def identity(self, index: int | None = None) -> JobId:
+        """Give the id of the job or array, or of a subjob."""
+        if index is not None:
+            return JobId(self.number, str(index))
+        return JobId(self.number, "" if self.is_array else None)

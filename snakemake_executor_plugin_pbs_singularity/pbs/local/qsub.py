@@ -1,0 +1,354 @@
+"""qsub: options and #PBS directives become a request. Messages and codes: transcripts openpbs/05 and 06."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .call import Answer, Call, NeedsInputError, UsageError, options
+from .cluster import Cluster
+from .job import BadIdError, Indices, Request, parse_id
+from .refusal import Reason, RefusalError
+from .resources import resources
+
+_OPTIONS = "a:A:c:C:e:fhIj:J:k:l:m:M:N:o:p:P:q:r:R:S:u:v:VW:Xz"
+_DIRECTIVE_PREFIX = "#PBS"
+_LONGEST_NAME = 230
+_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
+_RANGE = re.compile(r"(\d+)-(\d+)(?::(\d+))?(?:%(\d+))?")
+_DEPENDENCIES = ("after", "afterok", "afternotok", "afterany")
+_USAGE = """usage: qsub [-a date_time] [-A account_string] [-c interval]
+	[-C directive_prefix] [-e path] [-f ] [-h ] [-I [-X]] [-j oe|eo] [-J X-Y[:Z]]
+	[-k keep] [-l resource_list] [-m mail_options] [-M user_list]
+	[-N jobname] [-o path] [-p priority] [-P project] [-q queue] [-r y|n]
+	[-R o|e|oe] [-S path] [-u user_list] [-W otherattributes=value...]
+	[-v variable_list] [-V ] [-z] [script | -- command [arg1 ...]]
+       qsub --version
+"""
+
+
+class _StopError(Exception):
+    """qsub ends here with a message and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class _Wanted:
+    """Options by letter; -l by resource and -W by keyword. What was said first holds."""
+
+    letters: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+
+def answer(call: Call, cluster: Cluster) -> Answer:
+    """Submit a job or array."""
+    try:
+        return _submit(call, cluster)
+    except UsageError as error:
+        return Answer(err=f"{error}{_USAGE}", code=2)
+    except _StopError as error:
+        return Answer(err=str(error), code=error.code)
+    except RefusalError as error:
+        return Answer(err=f"qsub: {error}\n", code=error.reason.code)
+
+
+def _submit(call: Call, cluster: Cluster) -> Answer:
+    arguments = list(call.arguments)
+    command: list[str] = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, command = arguments[:at], arguments[at + 1 :]
+    wanted = _Wanted()
+    operands = _take(arguments, wanted)
+    if len(operands) > 1 or (operands and command):
+        raise UsageError("")
+    if "I" in wanted.letters:
+        raise _StopError("qsub:\tstandard input and output must be a terminal for\n\tinteractive job submission\n", 1)
+    if command:
+        script, name = (shlex.join(command) + "\n").encode("utf-8", "surrogateescape"), "STDIN"
+    elif operands and operands[0] != "-":
+        path = Path(call.cwd, operands[0])
+        script, name = _read_script(path), _NOT_IN_NAME.sub("_", path.name)[:_LONGEST_NAME]
+    elif call.stdin is None:
+        raise NeedsInputError
+    else:
+        script, name = call.stdin.encode("utf-8", "surrogateescape"), "STDIN"
+    directives = _Wanted()
+    prefix = wanted.letters.get("C", call.environment.get("PBS_DPREFIX", _DIRECTIVE_PREFIX))
+    for words in _directives(script, prefix):
+        _take(words, directives, before=wanted)
+    for mine, added in (
+        (wanted.letters, directives.letters),
+        (wanted.resources, directives.resources),
+        (wanted.others, directives.others),
+    ):
+        for key, value in added.items():
+            mine.setdefault(key, value)
+    return _hand_over(call, cluster, wanted, script, name)
+
+
+def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, name: str) -> Answer:
+    letters = wanted.letters
+    queue = letters.get("q", next(iter(cluster.settings.queues))).partition("@")[0]
+    variables = _variables(call, letters, queue, cluster.server)
+    if len(letters.get("N", "")) > _LONGEST_NAME:
+        raise RefusalError(Reason.NAME_TOO_LONG)
+    if queue not in cluster.settings.queues:
+        raise RefusalError(Reason.UNKNOWN_QUEUE)
+    request = Request(
+        name=letters.get("N", name),
+        owner=cluster.owner(),
+        queue=queue,
+        resources=resources(wanted.resources.items(), has_gpus=cluster.total.ngpus > 0),
+        submitted=time.time(),
+        output=_path(letters.get("o"), call.cwd, cluster.server),
+        error=_path(letters.get("e"), call.cwd, cluster.server),
+        variables=tuple(variables),
+        arguments=" ".join(call.arguments),
+        join=letters.get("j", "n"),
+        keep=letters.get("k", "n"),
+        mail_points=letters.get("m", "a").strip(),
+        mail_users=letters.get("M", ""),
+        priority=int(letters.get("p", "0")),
+        rerunable=letters.get("r", "y") == "y",
+        project=letters.get("P", "_pbs_project_default"),
+        account=letters.get("A", ""),
+        umask=_umask(wanted.others.get("umask")),
+        shell=letters.get("S", "").partition("@")[0],
+        depend=_depend(wanted.others.get("depend"), cluster.server),
+        execution_time=_execution_time(letters.get("a")),
+        indices=_indices(letters.get("J")),
+        remove=letters.get("R", ""),
+    )
+    job = cluster.submit(request, script, "u" if "h" in letters else "n")
+    identity = job.identity().text(cluster.server)
+    return Answer(
+        out="" if "z" in letters else f"{identity}\n",
+        wait_for=job.number if wanted.others.get("block", "false").lower() == "true" else None,
+    )
+
+
+def _take(arguments: list[str], wanted: _Wanted, before: _Wanted | None = None) -> list[str]:
+    """Check options and add them to what is wanted; give the operands."""
+    try:
+        pairs, operands = options(arguments, _OPTIONS)
+    except UsageError as error:
+        raise UsageError(f"qsub: {error}") from error
+    for option, value in pairs:
+        letter = option[1]
+        if letter == "l":
+            for name, amount in _resource_pairs(value):
+                wanted.resources[name] = amount
+        elif letter == "W":
+            for name, setting in _other_pairs(value):
+                wanted.others.setdefault(name, setting)
+        elif before is None or letter not in before.letters:
+            _check(letter, value)
+            wanted.letters.setdefault(letter, value)
+    return operands
+
+
+def _check(letter: str, value: str) -> None:
+    """Raise UsageError for a value that qsub itself refuses."""
+    fits: dict[str, Callable[[], bool]] = {
+        "N": lambda: len(value) > _LONGEST_NAME or _NAME.fullmatch(value) is not None,
+        "j": lambda: value in ("oe", "eo", "n"),
+        "J": lambda: _indices(value) is not None,
+        "k": lambda: value in ("o", "e", "oe", "eo", "n") or value.rstrip("d") in ("o", "e", "oe", "eo"),
+        "p": lambda: re.fullmatch(r"[+-]?\d{1,4}", value) is not None and -1024 <= int(value) <= 1023,
+        "r": lambda: value in ("y", "n"),
+        "R": lambda: value in ("o", "e", "oe", "eo"),
+        "a": lambda: _execution_time(value) is not None,
+    }
+    if letter in fits and not fits[letter]():
+        raise UsageError(f"qsub: illegal -{letter} value\n")
+
+
+def _resource_pairs(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for item in text.split(","):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not name or (equals and not value):
+            raise UsageError("qsub: illegal -l value\n")
+        pairs.append((name, value))
+    return pairs
+
+
+def _other_pairs(text: str) -> list[tuple[str, str]]:
+    """Take -W apart; a comma begins a new keyword only if an = follows: depend=afterok:1,afterany:2."""
+    pairs: list[tuple[str, str]] = []
+    for item in text.split(","):
+        name, equals, value = item.strip().partition("=")
+        if equals:
+            pairs.append((name, value))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]},{item}")
+        else:
+            raise UsageError("qsub: illegal -W value\n")
+    for name, value in pairs:
+        if name == "block" and value.lower() not in ("true", "false"):
+            raise UsageError("qsub: illegal -W value\n")
+        if name in ("stagein", "stageout"):
+            raise _StopError("qsub: the local PBS does not stage files\n", 1)
+    return pairs
+
+
+def _read_script(path: Path) -> bytes:
+    try:
+        if not path.is_file() and path.exists():
+            raise _StopError("qsub: script not a file\n", 1)
+        return path.read_bytes()
+    except OSError as error:
+        raise _StopError(f"qsub: script file:: {error.strerror}\n", 1) from error
+
+
+def _directives(script: bytes, prefix: str) -> list[list[str]]:
+    """Give the words of each directive; they end where the first command begins."""
+    found = []
+    for line in script.decode("utf-8", "surrogateescape").splitlines():
+        text = line.strip()
+        if prefix and text.startswith(prefix):
+            rest = text[len(prefix) :]
+            if not rest[:1].isspace() and rest:
+                continue
+            try:
+                found.append(shlex.split(rest, comments=True))
+            except ValueError as error:
+                raise _StopError(f"qsub: unmatched quote in directive: {text}\n", 1) from error
+        elif text and not text.startswith(("#", ":")):
+            break
+    return found
+
+
+def _path(path: str | None, cwd: str, server: str) -> str:
+    """Give an output path as the server shows it, ``host:/path``; "" for the default."""
+    if path is None:
+        return ""
+    host, colon, rest = path.partition(":")
+    if not colon or "/" in host:
+        host, rest = server, path
+    return f"{host}:{rest if rest.startswith('/') else f'{cwd}/{rest}'}"
+
+
+def _variables(call: Call, letters: dict[str, str], queue: str, server: str) -> list[tuple[str, str]]:
+    """Give the job's Variable_List: PBS_O_* and what -v and -V ask for."""
+    environment = call.environment
+    cwd = environment.get("PWD", "")
+    if not (cwd.startswith("/") and _same_folder(cwd, call.cwd)):
+        cwd = call.cwd
+    names = ("HOME", "LANG", "LOGNAME", "PATH", "MAIL", "SHELL", "TZ")
+    variables = [(f"PBS_O_{name}", environment[name]) for name in names if name in environment]
+    variables += [
+        ("PBS_O_INTERACTIVE_AUTH_METHOD", "resvport"),
+        ("PBS_O_INTERACTIVE_ENCRYPT_METHOD", ""),
+        ("PBS_O_WORKDIR", cwd),
+        ("PBS_O_SYSTEM", "Linux"),
+    ]
+    if "V" in letters:
+        variables += [(name, value.rstrip()) for name, value in environment.items() if name != "_"]
+    if "v" in letters:
+        variables += _named_variables(letters["v"], call)
+    return [*variables, ("PBS_O_QUEUE", queue), ("PBS_O_HOST", server)]
+
+
+def _same_folder(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121 - strings are what there is
+    except OSError:
+        return False
+
+
+def _named_variables(text: str, call: Call) -> list[tuple[str, str]]:
+    """Read -v: names or NAME=value at commas; quotes protect commas and vanish, backslashes double.
+
+    So found in transcript openpbs/11-nasty-SUMMARY.
+    """
+    refused = _StopError("qsub: cannot send environment with the job\n", 1)
+    items = [""]
+    quote = ""
+    characters = iter(range(len(text)))
+    for at in characters:
+        character = text[at]
+        if character == quote:
+            quote = ""
+        elif not quote and character in "\"'":
+            quote = character
+        elif character == "\\" and text[at + 1 : at + 2] == ",":
+            items[-1] += ","
+            next(characters)
+        elif character == "\\":
+            items[-1] += "\\\\"
+        elif character == "," and not quote:
+            items.append("")
+        else:
+            items[-1] += character
+    if quote:
+        raise refused
+    found = []
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            if name not in call.environment:
+                raise refused
+            value = call.environment[name]
+        found.append((name.strip(), value.rstrip()))
+    return found
+
+
+def _umask(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-7]{1,4}", text) is None:
+        raise RefusalError(Reason.BAD_VALUE, " umask")
+    return int(text, 8)
+
+
+def _depend(text: str | None, server: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    if text is None:
+        return ()
+    found = []
+    for part in text.split(","):
+        kind, *ids = part.strip().strip('"').split(":")
+        if kind not in _DEPENDENCIES or not ids:
+            raise UsageError("qsub: illegal -W value\n")
+        try:
+            found.append((kind, tuple(parse_id(one, server).number for one in ids)))
+        except BadIdError as error:
+            raise UsageError("qsub: illegal -W value\n") from error
+    return tuple(found)
+
+
+def _indices(text: str | None) -> Indices | None:
+    """Read -J; None if it makes no array of at least two (transcripts openpbs/05q and 05r)."""
+    match = _RANGE.fullmatch(text or "")
+    if match is None:
+        return None
+    first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
+    if step < 1 or first + step > last:
+        return None
+    return Indices(first, last, step, int(match[4]) if match[4] else None)
+
+
+def _execution_time(text: str | None) -> float | None:
+    """Read -a, ``[[CC]YY]MMDDhhmm[.SS]`` or ``hhmm``, as seconds since the epoch; None if it is none."""
+    match = re.fullmatch(r"(\d{4}|\d{8}|\d{10}|\d{12})(?:\.(\d\d))?", text or "")
+    if match is None:
+        return None
+    now = time.localtime()
+    digits, seconds = match[1], match[2] or "00"
+    begin = time.strftime("%Y%m%d", now)
+    begin = begin[: 12 - len(digits)] + digits + seconds
+    try:
+        return time.mktime(time.strptime(begin, "%Y%m%d%H%M%S"))
+    except ValueError:
+        return None

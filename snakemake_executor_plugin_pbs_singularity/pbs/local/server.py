@@ -1,0 +1,248 @@
+"""The server process: one loop that takes requests, listens to keepers and minds the time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from . import alter, pbsnodes, qselect, qstat, qsub
+from .call import Answer, Call, NeedsInputError
+from .client import socket_address
+from .cluster import Cluster, Keeping
+from .job import Job
+from .settings import FILE_NAME, Settings, SettingsError, load
+
+_HANDLERS: dict[str, Callable[[Call, Cluster], Answer]] = {
+    "qsub": qsub.answer,
+    "qstat": qstat.answer,
+    "qdel": alter.delete,
+    "qhold": alter.hold,
+    "qrls": alter.release,
+    "qselect": qselect.answer,
+    "pbsnodes": pbsnodes.answer,
+}
+_LOOK_AGAIN = 0.1  # seconds between looks at the settings of a hung server
+_HISTORY_ROUND = 3600
+
+
+def run_server(home: str) -> None:
+    """Serve until there is nothing to do. Gives up at once if the home has a server already."""
+    lock = os.open(f"{home}/server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    os.umask(0o077)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers speak through their FIFOs
+    _Server(Path(home)).run()
+
+
+class _Server:
+    """Selector, socket and cluster of one server."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+        self._selector = selectors.DefaultSelector()
+        self._settings_seen: tuple[int, int] | None = None
+        self._settings = Settings()
+        self._look_at_settings()
+        self._cluster = Cluster(home, self._settings, self._watch, self._unwatch)
+        self._cluster.store.commit()
+        self._listener = self._listen()
+        self._last_request = time.monotonic()
+        self._last_history_round = time.monotonic()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Do what there is to do until there is nothing."""
+        os.dup2(2, 1)  # tells the command that started this server that it listens
+        while True:
+            ready = self._selector.select(self._patience())
+            self._look_at_settings()
+            while self._settings.server == "hung":
+                time.sleep(_LOOK_AGAIN)
+                self._look_at_settings()
+            if self._settings.server == "away":
+                self._close()
+                return
+            for key, _ in ready:
+                key.data(key.fileobj)
+            self._cluster.on_time()
+            if time.monotonic() - self._last_history_round > _HISTORY_ROUND:
+                self._cluster.forget_old()
+                self._last_history_round = time.monotonic()
+            self._cluster.store.commit()
+            if self._is_done() and self._leave():
+                return
+
+    def _patience(self) -> float:
+        """Give the seconds after which there is something to do even if nobody calls."""
+        patience = self._last_request + self._settings.idle - time.monotonic()
+        if self._cluster.keepings or patience <= 0:
+            patience = _HISTORY_ROUND
+        at = self._cluster.next_time()
+        if at is not None:
+            patience = min(patience, at - time.time())
+        return max(patience, 0)
+
+    def _is_done(self) -> bool:
+        if self._cluster.keepings:
+            return False
+        if self._stopping:
+            return True
+        idle = time.monotonic() - self._last_request >= self._settings.idle
+        return idle and self._cluster.next_time() is None
+
+    def _leave(self) -> bool:
+        """Close the socket, unless somebody has just knocked."""
+        (self._home / "socket").unlink(missing_ok=True)
+        late = selectors.DefaultSelector()
+        late.register(self._listener, selectors.EVENT_READ)
+        if late.select(0) and not self._stopping:
+            self._selector.unregister(self._listener)
+            waiting = self._listener
+            self._listener = self._listen()
+            self._accept(waiting)
+            waiting.close()
+            return False
+        self._close()
+        return True
+
+    def _close(self) -> None:
+        (self._home / "socket").unlink(missing_ok=True)
+        self._listener.close()
+        self._cluster.store.close()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX)
+        (self._home / "socket").unlink(missing_ok=True)
+        listener.bind(socket_address(self._folder))
+        listener.listen(512)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        return listener
+
+    def _watch(self, keeping: Keeping) -> None:
+        self._selector.register(keeping.fifo, selectors.EVENT_READ, lambda _: self._hear(keeping))
+
+    def _unwatch(self, keeping: Keeping) -> None:
+        self._selector.unregister(keeping.fifo)
+
+    def _hear(self, keeping: Keeping) -> None:
+        if keeping.key in self._cluster.keepings:
+            self._cluster.on_message(keeping)
+        if not self._cluster.keepings:
+            self._last_request = max(self._last_request, time.monotonic())
+
+    def _accept(self, listener: Any) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.EMFILE:
+                    return  # the others first
+                raise
+            connection.setblocking(False)
+            text = bytearray()
+            self._selector.register(connection, selectors.EVENT_READ, lambda sock, t=text: self._read(sock, t))
+
+    def _read(self, connection: socket.socket, text: bytearray) -> None:
+        while True:
+            try:
+                part = connection.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                part = b""
+            if not part:  # the command was killed before it had said all
+                self._hang_up(connection)
+                return
+            text += part
+            if text.endswith(b"\n"):
+                self._selector.unregister(connection)
+                connection.setblocking(True)
+                connection.settimeout(10)
+                self._serve(connection, bytes(text))
+                return
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        connection.close()
+
+    def _serve(self, connection: socket.socket, text: bytes) -> None:
+        self._last_request = time.monotonic()
+        request = json.loads(text)
+        request.setdefault("stdin", None)
+        call = Call(**request)
+        if call.command == "stop":
+            self._stop()
+            _reply(connection, {"code": 0})
+            connection.close()
+            return
+        try:
+            answer = _HANDLERS[call.command](call, self._cluster)
+            self._cluster.store.commit()
+        except NeedsInputError:
+            _reply(connection, {"ask": "stdin"})
+            connection.close()
+            return
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            answer = Answer(err=f"{call.command}: the local PBS failed; see server.log in {self._home}\n", code=1)
+        message = {"out": answer.out, "err": answer.err, "code": answer.code}
+        if answer.wait_for is None or answer.wait_for not in self._cluster.jobs:
+            _reply(connection, message)
+            connection.close()
+            return
+        _reply(connection, message)
+
+        def tell(job: Job) -> None:
+            status = job.run.exit_status
+            _reply(connection, {"code": 3 if status is None else status & 0xFF})
+            connection.close()
+
+        self._cluster.on_end.setdefault(answer.wait_for, []).append(tell)
+
+    def _stop(self) -> None:
+        """Delete all jobs and end once they are gone."""
+        self._stopping = True
+        for job in list(self._cluster.jobs.values()):
+            self._cluster.delete(job, None, force=True)
+
+    def _look_at_settings(self) -> None:
+        """Read the settings if their file has changed; nonsense in it is logged and changes nothing."""
+        try:
+            status = (self._home / FILE_NAME).stat()
+            seen = (status.st_mtime_ns, status.st_ino)
+        except FileNotFoundError:
+            seen = None
+        if seen == self._settings_seen:
+            return
+        self._settings_seen = seen
+        try:
+            self._settings = load(self._home)
+        except SettingsError as error:
+            print(error, file=sys.stderr, flush=True)
+            return
+        if hasattr(self, "_cluster"):
+            self._cluster.apply(self._settings)
+
+
+def _reply(connection: socket.socket, message: dict[str, object]) -> None:
+    with suppress(OSError):  # the command was killed; what it asked for is done
+        connection.sendall(json.dumps(message).encode() + b"\n")
