@@ -85,7 +85,7 @@ class Executor(RemoteExecutor):
         self._site: Site = find_site(self.executor_settings, state, os.environ)
         check_jobs(jobs, self._site, self.executor_settings)
         self._folder: RunFolder = make_run_folder(state)
-        self._say(f"PBS {self._site.pbs.version} runs the jobs; their logs are in {self._folder.logs}.")
+        self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
         if any(job.container_img_url for job in jobs):
             self._say(f"{self._site.runtime} runs their containers; Snakemake's own integration is not needed.")
 
@@ -132,6 +132,8 @@ class Executor(RemoteExecutor):
             delete(self._site.pbs, ids)
         except PbsError as error:
             self.logger.error(f"Jobs may be left in PBS: {error}\nDelete them with: qdel {' '.join(ids)}")
+        else:
+            self._submitted.clear()
 
     def shutdown(self) -> None:
         """End the status thread and remove what only this run needed."""

@@ -12,6 +12,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 DEFAULT_LIBRARY = Path("/mnt/data/container_library")
+KINDS_OF_PBS = ("auto", "openpbs", "local")
 
 
 @dataclass
@@ -94,9 +95,14 @@ class ExecutorSettings(ExecutorSettingsBase):
             "PBS Professional without asking; 'local' needs none: a small PBS of this one machine, for trying out.",
             "env_var": True,
             "type": str,
-            "choices": ["auto", "openpbs", "local"],
+            "metavar": "|".join(KINDS_OF_PBS),
         },
     )
+
+    def __post_init__(self) -> None:
+        """Raise WorkflowError for a PBS that is not known."""
+        if self.pbs not in KINDS_OF_PBS:
+            raise WorkflowError(f"--pbs-singularity-pbs: {self.pbs!r} is none of {', '.join(KINDS_OF_PBS)}.")
 
 
 def library_folders(settings: ExecutorSettings) -> tuple[Path, ...]:

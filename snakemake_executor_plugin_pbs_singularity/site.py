@@ -41,6 +41,11 @@ class Site:
     container_options: tuple[str, ...]
     workdir: Path
 
+    @property
+    def pbs_in_words(self) -> str:
+        """Give the PBS with what is known of its version."""
+        return f"PBS {self.pbs.version}".strip()
+
     @cached_property
     def runtime(self) -> Runtime:
         """The container command; looked for when the first container is needed. Raises ImageError."""
@@ -68,7 +73,10 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
     """Find all that a run needs, or raise WorkflowError with what is missing and what to do about it."""
     try:
         return Site(
-            pbs=find_pbs(_with_local_pbs(environment) if settings.pbs == "local" else environment),
+            pbs=find_pbs(
+                _with_local_pbs(environment) if settings.pbs == "local" else environment,
+                check=settings.pbs == "auto",
+            ),
             environment=environment,
             libraries=library_folders(settings),
             store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",
