@@ -22,8 +22,8 @@ from .tasks.script import (
     Surroundings,
     direct_script,
     nested_script,
-    one_line,
 )
+from .text import one_line
 from .tracking.run_folder import RunFolder, new_token
 
 

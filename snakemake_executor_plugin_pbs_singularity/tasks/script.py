@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..text import one_line
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "GOTO_NUM_THREADS",
@@ -191,14 +193,6 @@ def container_command(container: Container, workdir: Path, shell: str, command: 
     words += ["exec", "--home", str(workdir), *container.options]
     tail = [str(container.image), Path(shell).name, "-c", command]
     return " ".join(part for part in (shlex.join(words), container.shell_text, shlex.join(tail)) if part)
-
-
-def one_line(text: str) -> str:
-    """Give text fit for a comment or a message: control characters shown as escapes."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def _opening(surroundings: Surroundings) -> list[str]:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..tasks.script import one_line
+from ..text import one_line
 
 KEPT_DAYS = 30
 """Days that a log stays after it was last written to."""

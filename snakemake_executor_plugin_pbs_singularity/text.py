@@ -1,0 +1,9 @@
+"""Text of others made fit to be shown: names with line breaks in them, logs with terminal escapes."""
+
+
+def one_line(text: str) -> str:
+    """Give text on one line: characters that cannot be printed are shown as escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
