@@ -37,6 +37,7 @@ from .openpbs import (
     parse_blocks,
     parse_job_id,
     parse_job_ids,
+    parse_strangers,
     status_arguments,
     submit_arguments,
 )
@@ -226,6 +227,9 @@ def _ask_status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
     if is_history_off(answer.stderr):
         answer = _run(pbs, "qstat", status_arguments(ids, history=False, express=express))
     learned = parse_answer(ids, answer.exit_code, answer.stdout, answer.stderr, express=express)
+    strangers = parse_strangers(answer.stderr).intersection(ids)
+    if not learned and 0 < len(strangers) < len(ids):  # such an id as the last one spoils the whole question
+        return _ask_status(pbs, [job_id for job_id in ids if job_id not in strangers])
     if ids and not learned and answer.exit_code == 0:
         said = (answer.stdout + answer.stderr).strip()[:200]
         raise PbsError(ErrorKind.OTHER, f"`qstat` gave an answer that cannot be read: {said!r}.")

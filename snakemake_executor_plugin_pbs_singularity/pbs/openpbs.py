@@ -166,6 +166,11 @@ def parse_answer(
     return learned | {job_id: JobStatus(State.UNKNOWN) for job_id in unknown & asked - learned.keys()}
 
 
+def parse_strangers(stderr: str) -> set[str]:
+    """Give the ids whose server ``qstat`` cannot find (04h), for now or for ever: nothing is known about them."""
+    return set(re.findall(r"illegally formed job identifier: (\S+)", stderr))
+
+
 _STATES = {
     "B": State.RUNNING,
     "E": State.EXITING,

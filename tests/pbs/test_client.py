@@ -109,6 +109,16 @@ def test_unknown_jobs_are_told_from_known_ones(pbs: Pbs, submit_script: Submit) 
     assert {job.state for job in status(pbs, unknown).values()} == {State.UNKNOWN}
 
 
+@pytest.mark.parametrize("stranger", ["5.aaa.invalid", "99999.zzz.invalid"])
+def test_a_job_of_a_server_that_cannot_be_found_costs_that_job_only(
+    pbs: Pbs, submit_script: Submit, stranger: str
+) -> None:
+    job_id = submit_script("true", "-h")
+    assert list(status(pbs, [stranger, job_id])) == [job_id]
+    with pytest.raises(PbsError, match="illegally formed job identifier"):
+        status(pbs, [stranger])
+
+
 def test_many_subjobs_are_asked_for_at_once(pbs: Pbs, submit_script: Submit) -> None:
     array = submit_script("true", "-h", "-J", "0-299")
     ids = [array.replace("[]", f"[{index}]") for index in range(300)]
