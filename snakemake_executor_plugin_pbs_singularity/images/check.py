@@ -37,13 +37,9 @@ _HEAD_SIZE = 4096
 # https://github.com/apptainer/sif, pkg/sif/sif.go.
 _SIF_MAGIC = b"SIF_MAGIC\0"
 _SIF_MAGIC_AT = 32
-_SIF_NUMBERS = struct.Struct(
-    "<6q"
-)  # free and all descriptors, table offset and length, data offset and length
+_SIF_NUMBERS = struct.Struct("<6q")  # free and all descriptors, table offset and length, data offset and length
 _SIF_NUMBERS_AT = 80
-_SIF_DESCRIPTOR = struct.Struct(
-    "<i?IIIqqq"
-)  # type, used, id, group, link, offset, length, length with padding
+_SIF_DESCRIPTOR = struct.Struct("<i?IIIqqq")  # type, used, id, group, link, offset, length, length with padding
 _SIF_DESCRIPTOR_SIZE = 585
 _SIF_MOST_DESCRIPTORS = 10_000  # 48 in every SIF seen; more than this is damage, not an image
 

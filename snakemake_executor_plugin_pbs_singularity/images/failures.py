@@ -101,8 +101,7 @@ _CAUSES = (
         r"unexpected EOF|connection reset|broken pipe|TLS handshake timeout|i/o timeout|deadline exceeded"
         r"|status(?: code)?:? 50[0234]|\b50[234] (?:Bad Gateway|Service Unavailable|Gateway Time)|http2: ",
         "the connection to the registry was cut",
-        "Try again; if it stays so, run `{command} pull FILE {uri}` elsewhere and put the file at"
-        " {destination}.",
+        "Try again; if it stays so, run `{command} pull FILE {uri}` elsewhere and put the file at {destination}.",
         passing=True,
     ),
 )
@@ -114,9 +113,7 @@ _UNKNOWN = _Cause(
 )
 
 
-def explain(
-    output: str, status: int, reference: UriReference, runtime: Runtime, destination: Path
-) -> ImageError:
+def explain(output: str, status: int, reference: UriReference, runtime: Runtime, destination: Path) -> ImageError:
     """Make an error from what a failed pull wrote: its last words, their meaning and the remedy.
 
     The error is a PassingError if trying again is reasonable. Secrets of the URI are taken out.

@@ -81,9 +81,7 @@ def _not_found(name: str, folders: Sequence[Path]) -> ImageError:
     inside = [known for known in names if known.startswith(f"{name}/")]
     if inside:
         some = ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "")
-        return ImageError(
-            f"{name!r} is a folder of the image library in {where}.", f"The images in it are {some}."
-        )
+        return ImageError(f"{name!r} is a folder of the image library in {where}.", f"The images in it are {some}.")
     return ImageError(
         f"There is no image {name!r} in the working directory or in the image library in {where}.",
         _hint(name, nearest(name, names)),

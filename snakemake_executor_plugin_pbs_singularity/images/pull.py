@@ -171,9 +171,7 @@ def _report_pause(state: RetryCallState, report: Report) -> None:
     error = state.outcome.exception() if state.outcome is not None else None
     pause = state.next_action.sleep if state.next_action is not None else 0
     problem = error.problem.rstrip() if isinstance(error, ImageError) else error
-    report(
-        f"{problem}\nTrying again in {pause:.0f} s ({state.attempt_number} of {ATTEMPTS} attempts failed)."
-    )
+    report(f"{problem}\nTrying again in {pause:.0f} s ({state.attempt_number} of {ATTEMPTS} attempts failed).")
 
 
 def _pull(
@@ -241,9 +239,7 @@ def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, tmpdir: Path 
     return {**environment, f"{setting_prefix(runtime)}TMPDIR": str(chosen)}
 
 
-def _run(
-    arguments: list[str], environment: dict[str, str], work: Path, time_limit: float
-) -> tuple[int | None, str]:
+def _run(arguments: list[str], environment: dict[str, str], work: Path, time_limit: float) -> tuple[int | None, str]:
     """Run the runtime in a process group of its own; give its exit status, None if late, and its words.
 
     However this ends, no process of the group outlives it.

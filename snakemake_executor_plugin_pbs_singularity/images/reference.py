@@ -113,9 +113,7 @@ def _refuse_odd_characters(value: str) -> None:
 def _path_behind_file(rest: str, value: str) -> PathReference:
     """Give the path of a ``file://`` value, as Snakemake reads it: literally, without %-escapes or a host."""
     if not rest:
-        raise ImageError(
-            f"There is no path in {value!r}.", "Write file:///path/to/image.sif, or just the path."
-        )
+        raise ImageError(f"There is no path in {value!r}.", "Write file:///path/to/image.sif, or just the path.")
     return PathReference(Path(rest))
 
 

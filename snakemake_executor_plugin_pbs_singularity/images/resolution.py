@@ -71,6 +71,4 @@ def _expand(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise ImageError(
-            f"The home directory in {str(path)!r} is unknown.", "Write the path without '~'."
-        ) from error
+        raise ImageError(f"The home directory in {str(path)!r} is unknown.", "Write the path without '~'.") from error

@@ -55,9 +55,7 @@ _PRODUCTS = {
     "singularity": Product.SINGULARITY,
     None: Product.SINGULARITY,  # 2.x prints no name: "2.6.1-dist" (transcript singularity-2.6.1/01)
 }
-_VERSION = re.compile(
-    r"(?:(apptainer|singularity(?:-ce|-pro)?) version )?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])\S*"
-)
+_VERSION = re.compile(r"(?:(apptainer|singularity(?:-ce|-pro)?) version )?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])\S*")
 
 
 def find_runtime(environment: Mapping[str, str], time_limit: float = 30) -> Runtime:
@@ -81,21 +79,15 @@ def find_runtime(environment: Mapping[str, str], time_limit: float = 30) -> Runt
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ImageError(
-            f"`{command} --version` gave no answer in {time_limit:g} seconds.", remedy
-        ) from error
+        raise ImageError(f"`{command} --version` gave no answer in {time_limit:g} seconds.", remedy) from error
     except OSError as error:
         raise ImageError(f"{command} cannot be executed: {error.strerror}.", remedy) from error
     if answer.returncode != 0:
         said = (answer.stderr.strip() or answer.stdout.strip()).splitlines()[-1:]
-        raise ImageError(
-            f"`{command} --version` failed with exit status {answer.returncode}: {''.join(said)}", remedy
-        )
+        raise ImageError(f"`{command} --version` failed with exit status {answer.returncode}: {''.join(said)}", remedy)
     parsed = parse_version(answer.stdout)
     if parsed is None:
-        raise ImageError(
-            f"`{command} --version` answered {answer.stdout[:200]!r}, which is no version.", remedy
-        )
+        raise ImageError(f"`{command} --version` answered {answer.stdout[:200]!r}, which is no version.", remedy)
     product, version = parsed
     return Runtime(command, product, version)
 

@@ -57,9 +57,7 @@ def test_an_image_that_is_cut_off_is_refused(contents: bytes, kept: float, tmp_p
 
 
 @given(length=st.integers(1, len(made.SIF) - 1))
-def test_no_beginning_of_a_sif_passes_for_an_image(
-    length: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_no_beginning_of_a_sif_passes_for_an_image(length: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = made.write(tmp_path_factory.getbasetemp() / "beginning.sif", made.SIF[:length])
     with pytest.raises(ImageError):
         check_image(path)

@@ -75,8 +75,7 @@ def test_what_apptainer_says_is_explained_with_a_remedy(output: str, says: str) 
     "output",
     [
         "FATAL:   While performing build: conveyor failed to get: error writing layer: unexpected EOF",
-        "FATAL:   While making image from oci registry: toomanyrequests: You have reached your"
-        " pull rate limit.",
+        "FATAL:   While making image from oci registry: toomanyrequests: You have reached your pull rate limit.",
         "FATAL:   read tcp 10.0.0.1:44->10.0.0.2:443: read: connection reset by peer",
         "FATAL:   pinging container registry: received unexpected HTTP status: 503 Service Unavailable",
     ],

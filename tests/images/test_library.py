@@ -101,9 +101,7 @@ def test_a_name_with_a_tag_is_answered_with_a_docker_uri(site: Path) -> None:
 
 
 def test_the_name_of_a_folder_is_answered_with_the_images_in_it(site: Path) -> None:
-    with pytest.raises(
-        ImageError, match=r"The images in it are deep_learning/pytorch-2.1.sif, deep_learning/tensor"
-    ):
+    with pytest.raises(ImageError, match=r"The images in it are deep_learning/pytorch-2.1.sif, deep_learning/tensor"):
         find_in_libraries("deep_learning", [site])
 
 

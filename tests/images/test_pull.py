@@ -42,9 +42,7 @@ class Site:
         self.runs('cp "$IMAGE" "$2"')
 
     def runs(self, script: str) -> None:
-        self.command.write_text(
-            f"#!/bin/sh\necho run >> '{self.folder}/runs'\nIMAGE='{self.image}'\n{script}\n"
-        )
+        self.command.write_text(f"#!/bin/sh\necho run >> '{self.folder}/runs'\nIMAGE='{self.image}'\n{script}\n")
         self.command.chmod(0o755)
 
     @property
@@ -218,8 +216,7 @@ def holding_the_lock(site: Site) -> Iterator[None]:
     lock = site.destination.with_name(f".{site.destination.name}.lock")
     lock.parent.mkdir(parents=True)
     script = (
-        "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX);"
-        " print(flush=True); input()"
+        "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

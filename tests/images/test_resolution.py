@@ -39,9 +39,7 @@ def test_a_path_is_found_relative_to_the_working_directory(site: Path) -> None:
         assert resolved(value, site) == Found(image, ImageKind.SIF)
 
 
-def test_the_home_directory_is_expanded_as_snakemake_does(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_home_directory_is_expanded_as_snakemake_does(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(site))
     image = made.write(site / "x.sif")
     assert resolved("~/x.sif", site) == Found(image, ImageKind.SIF)

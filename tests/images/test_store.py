@@ -44,9 +44,7 @@ def test_two_uris_share_no_stored_name(one: str, other: str) -> None:
 
 def test_uris_that_differ_in_odd_characters_only_share_no_stored_name() -> None:
     rests = ["a/b", "a_b", "a:b", "a//b", "A/b", "_a/b"]
-    assert len({stored_path(UriReference("docker", rest), STORE).name.lower() for rest in rests}) == len(
-        rests
-    )
+    assert len({stored_path(UriReference("docker", rest), STORE).name.lower() for rest in rests}) == len(rests)
 
 
 def test_no_secret_of_a_web_address_is_in_its_stored_name() -> None:
