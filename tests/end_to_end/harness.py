@@ -1,0 +1,145 @@
+"""Runs the real ``snakemake`` command and tells what it said and what it submitted."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+TIME_LIMIT = 240.0
+"""Seconds that one run may take, so that a workflow that hangs fails its test."""
+
+_SUBMITTED = re.compile(r"^(?:rule|group) (?P<label>.*) is PBS job (?P<id>\S+), log (?P<log>.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that Snakemake said it submitted."""
+
+    label: str
+    """The rule, with wildcards in parentheses."""
+    pbs_id: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of Snakemake that is over."""
+
+    folder: Path
+    exit_code: int
+    said: str
+    """What it printed, stdout and stderr."""
+
+    @property
+    def submitted(self) -> list[Submitted]:
+        return submitted_in(self.said)
+
+    def job(self, label: str) -> Submitted:
+        """Give the only job of a label."""
+        (job,) = [job for job in self.submitted if job.label == label]
+        return job
+
+    def text(self, name: str) -> str:
+        """Give what is in a file of the working directory, without its last newline."""
+        return (self.folder / name).read_text().removesuffix("\n")
+
+    def values(self, name: str) -> dict[str, str]:
+        """Give the NAME=VALUE lines of a file of the working directory."""
+        return dict(line.split("=", 1) for line in self.text(name).splitlines() if "=" in line)
+
+
+class Snakemake(Protocol):
+    """Runs Snakemake in a folder; the environment is that of the tests, changed by ``variables``."""
+
+    def __call__(
+        self, folder: Path, *options: str, fails: bool = False, variables: Mapping[str, str | None] | None = None
+    ) -> Run: ...
+
+
+def submitted_in(said: str) -> list[Submitted]:
+    return [Submitted(match["label"], match["id"], Path(match["log"])) for match in _SUBMITTED.finditer(said)]
+
+
+def command(*options: str) -> list[str]:
+    """Give the command line of the ``snakemake`` that is installed beside this Python."""
+    return [str(Path(sys.executable).with_name("snakemake")), *options]
+
+
+def pbs_options() -> list[str]:
+    """Give the options of runs that submit jobs and look at them often."""
+    return "--executor pbs-singularity --jobs 20 --latency-wait 5 --seconds-between-status-checks 1".split()
+
+
+def run(folder: Path, options: list[str], environment: Mapping[str, str], *, fails: bool) -> Run:
+    """Run Snakemake to its end; that it fails is an error unless it is expected, and the other way round."""
+    with start(folder, options, environment) as process:
+        said, _ = process.communicate(timeout=TIME_LIMIT)
+    assert (process.returncode != 0) == fails, f"exit code {process.returncode}:\n{said}"
+    return Run(folder, process.returncode, said)
+
+
+@contextlib.contextmanager
+def start(folder: Path, options: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start Snakemake; it is interrupted if it is still there at the end of the block."""
+    process = subprocess.Popen(
+        command(*options),
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait for something that happens in another process."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} seconds"
+        time.sleep(0.1)
+
+
+def changed(environment: Mapping[str, str], variables: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Give an environment with some variables set, or removed where the value is None."""
+    merged = {**environment, **(variables or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def qstat(environment: Mapping[str, str], pbs_id: str) -> dict[str, str]:
+    """Give the attributes of a job, finished or not, as ``qstat -x -f`` tells them; none for an unknown one."""
+    answer = pbs_command(environment, "qstat", "-x", "-f", pbs_id)
+    text = answer.stdout.replace("\n\t", "")
+    return dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
+
+
+def pbs_command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write the files of a workflow, by their names, into a folder; give the folder."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
