@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from json.encoder import encode_basestring
 
 from .job import INDEX_TAG, Job, Run
 from .resources import format_time
@@ -199,7 +201,8 @@ def _dependencies(job: Job, server: str) -> str:
 _ESCAPED = re.compile(r"""[\\"',]""")
 
 
-def _variables(variables: Iterable[tuple[str, str]]) -> str:
+@lru_cache(maxsize=64)
+def _variables(variables: tuple[tuple[str, str], ...]) -> str:
     """Give a Variable_List; what would end a value has a backslash before it (transcripts openpbs/11)."""
     return ",".join(f"{name}={_escaped(value)}" for name, value in variables)
 
@@ -258,12 +261,17 @@ def as_json(shown: Iterable[Attribute]) -> dict[str, object]:
             assert isinstance(group, dict)  # noqa: S101 - made one line above
             group[attribute.resource] = _parsed(attribute.value)
         elif attribute.name == "Variable_List":
-            found[attribute.name] = {name: _parsed(value) for name, value in _split(attribute.value)}
+            found[attribute.name] = _variables_as_json(attribute.value)
         elif attribute.name in _NUMBERS:
             found[attribute.name] = _parsed(attribute.value)
         else:
             found[attribute.name] = attribute.value
     return found
+
+
+@lru_cache(maxsize=64)  # the same for all subjobs of an array
+def _variables_as_json(text: str) -> dict[str, object]:
+    return {name: _parsed(value) for name, value in _split(text)}
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
@@ -302,12 +310,14 @@ def json_text(value: object, indent: int = 0) -> str:
     """Print an object as qstat does: tabs, and a tab after each colon."""
     if isinstance(value, Raw):
         return value.text
+    if isinstance(value, str):
+        return encode_basestring(value)
     if not isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
+        return repr(value)
     if not value:
         return "{}"
     tabs = "\t" * (indent + 1)
     items = ",\n".join(
-        f"{tabs}{json.dumps(name, ensure_ascii=False)}:\t{json_text(item, indent + 1)}" for name, item in value.items()
+        f"{tabs}{encode_basestring(name)}:\t{json_text(item, indent + 1)}" for name, item in value.items()
     )
     return "{\n" + items + "\n" + "\t" * indent + "}"

@@ -239,7 +239,7 @@ def _reap(job: int) -> int | None:
 
 def _wait_for_rest(until: float) -> None:
     """Give the processes of a job whose shell has ended on TERM the time to end as well."""
-    while _descendants() and (left := until - time.monotonic()) > 0:
+    while _has_children() and (left := until - time.monotonic()) > 0:
         signal.sigtimedwait({signal.SIGCHLD, signal.SIGUSR1}, min(left, 0.1))
         _reap(0)
 
@@ -247,10 +247,19 @@ def _wait_for_rest(until: float) -> None:
 def _end_rest() -> None:
     """Kill what a job leaves behind when its script has ended."""
     for _ in range(100):
-        if not _signal_all(signal.SIGKILL):
+        _reap(0)
+        if not _has_children() or not _signal_all(signal.SIGKILL):
             return
         time.sleep(0.01)
-        _reap(0)
+
+
+def _has_children() -> bool:
+    """Tell whether anything of the job is left; orphans are this process's children too."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _signal_all(number: int) -> bool:

@@ -44,11 +44,11 @@ def answer(call: Call, cluster: Cluster) -> Answer:
 
 
 def _attributes(cluster: Cluster) -> list[Attribute]:
-    total, free = cluster.total, cluster.free
+    total, free = cluster.node.total, cluster.node.free
     busy = free.ncpus <= 0
     jobs = ", ".join(
-        f"{cluster.jobs[number].identity(index).text(cluster.server)}/{slot}"
-        for slot, (number, index) in enumerate(sorted(cluster.keepings, key=str))
+        f"{cluster.jobs[keeping.key[0]].identity(keeping.key[1]).text(cluster.server)}/{keeping.slot}"
+        for keeping in sorted(cluster.node.keepings.values(), key=lambda keeping: keeping.slot)
     )
     available = [
         ("arch", "linux"),

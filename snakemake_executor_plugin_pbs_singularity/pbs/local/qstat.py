@@ -191,7 +191,7 @@ def _print_jobs(cluster: Cluster, flags: set[str], views: list[View], output: _O
         return  # as OpenPBS's master does it: only the first operand that names something is shown
     for view in views:
         name = view.job.identity(view.index).text(server)
-        shown = attributes(view, server, cluster.user.home)
+        shown = attributes(view, server, cluster.node.user.home)
         if output.json:
             output.objects.setdefault("Jobs", {})[name] = as_json(shown)
         else:

@@ -109,7 +109,7 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
         name=letters.get("N", name),
         owner=cluster.owner(),
         queue=queue,
-        resources=resources(wanted.resources.items(), has_gpus=cluster.total.ngpus > 0),
+        resources=resources(wanted.resources.items(), has_gpus=cluster.node.total.ngpus > 0),
         submitted=time.time(),
         output=_path(letters.get("o"), call.cwd, cluster.server),
         error=_path(letters.get("e"), call.cwd, cluster.server),

@@ -20,8 +20,9 @@ from typing import Any
 from . import alter, pbsnodes, qselect, qstat, qsub
 from .call import Answer, Call, NeedsInputError
 from .client import socket_address
-from .cluster import Cluster, Keeping
+from .cluster import Cluster
 from .job import Job
+from .node import Keeping
 from .settings import FILE_NAME, Settings, SettingsError, load
 
 _HANDLERS: dict[str, Callable[[Call, Cluster], Answer]] = {
@@ -91,7 +92,7 @@ class _Server:
     def _patience(self) -> float:
         """Give the seconds after which there is something to do even if nobody calls."""
         patience = self._last_request + self._settings.idle - time.monotonic()
-        if self._cluster.keepings or patience <= 0:
+        if self._cluster.node.keepings or patience <= 0:
             patience = _HISTORY_ROUND
         at = self._cluster.next_time()
         if at is not None:
@@ -99,7 +100,7 @@ class _Server:
         return max(patience, 0)
 
     def _is_done(self) -> bool:
-        if self._cluster.keepings:
+        if self._cluster.node.keepings:
             return False
         if self._stopping:
             return True
@@ -142,9 +143,9 @@ class _Server:
         self._selector.unregister(keeping.fifo)
 
     def _hear(self, keeping: Keeping) -> None:
-        if keeping.key in self._cluster.keepings:
-            self._cluster.on_message(keeping)
-        if not self._cluster.keepings:
+        if keeping.key in self._cluster.node.keepings:
+            self._cluster.hear(keeping)
+        if not self._cluster.node.keepings:
             self._last_request = max(self._last_request, time.monotonic())
 
     def _accept(self, listener: Any) -> None:

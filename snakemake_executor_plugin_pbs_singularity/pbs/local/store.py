@@ -125,7 +125,8 @@ class Store:
             job.subjobs = {index: Run(**json.loads(run)) for index, run in rows}
             states = [run.state for run in job.subjobs.values()]
             job.running = states.count("R")
-            job.queued = len(job.request.indices.all()) - len(states)
+            deleted = bool(job.run.deleted_by)
+            job.queued = 0 if deleted else len(job.request.indices.all()) - len(states)
             job.expired = len(states) - job.running
         return job
 
