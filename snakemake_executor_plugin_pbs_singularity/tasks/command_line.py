@@ -52,7 +52,7 @@ def nested_command_line(
     workflow = executor.workflow
     unneeded = [str(file) for file in workflow.dag.get_unneeded_temp_files(job)]
     waits = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
-    awaited = _awaited(job) if waits else []
+    awaited = [str(file) for file in job.get_wait_for_files()] if waits else []
     methods = {method.item_to_choice() for method in workflow.deployment_settings.deployment_method}
     if in_container:
         methods.add("apptainer")
@@ -98,17 +98,6 @@ def split_arguments(text: str) -> list[str]:
                 "so it cannot be passed on to the jobs. Correct it on the command line or in the profile."
             )
     return words
-
-
-def _awaited(job: JobExecutorInterface) -> list[str]:
-    """Give the files that the node waits for before it starts a job.
-
-    Snakemake looks for a wrapper's environment.yaml among them, used or not, and gives up if the wrapper has none.
-    """
-    try:
-        return [str(file) for file in job.get_wait_for_files()]
-    except (OSError, WorkflowError):
-        return [str(file) for file in job.input]
 
 
 def _option(name: str, values: Sequence[str] | Iterable[str]) -> list[str]:
