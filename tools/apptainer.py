@@ -32,14 +32,14 @@ _HELPERS = {
 }
 """What Apptainer calls, and the packages that have it."""
 
-_LAYOUT = "2"
+_LAYOUT = "3"
 """To be changed when what is built here changes, so that an older folder is built anew."""
 
 _WRAPPER = """\
 #!/bin/sh
-# An image is a file system in a file. Only root may mount one, and who may open /dev/fuse; for all others
-# Apptainer can unpack it at each start.
-if [ -z "${{APPTAINER_UNSQUASH-}}" ] && ! {{ [ -r /dev/fuse ] && [ -w /dev/fuse ]; }}; then
+# An image is a file system in a file. Who may open /dev/fuse can mount it, and root by a loop device; for all
+# others Apptainer can unpack it at each start.
+if [ -z "${{APPTAINER_UNSQUASH-}}" ] && ! [ -w /dev/fuse ] && ! [ -w /dev/loop-control ]; then
     export APPTAINER_UNSQUASH=1
 fi
 # A machine with no certificates would trust no registry.
