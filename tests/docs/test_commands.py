@@ -1,0 +1,127 @@
+"""Every command that the documentation shows is run, as far as it can be here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MNIST = ROOT / "workflows/mnist"
+PAGES = [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md"), *MNIST.glob("README*.md")]
+RUN_AS_A_WHOLE = {"make test": "these tests", "make demo": "tests/demo"}
+"""Commands that cannot be run from within a test, and what runs them."""
+
+
+def commands_in(page: Path) -> list[str]:
+    """Give the commands of a page: what stands behind `$ ` in its console blocks, less comments."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    joined = [re.sub(r"\\\n\s*", "", block) for block in blocks]
+    lines = [line[2:] for block in joined for line in block.splitlines() if line.startswith("$ ")]
+    return [re.sub(r"\s+#.*", "", line) for line in lines]
+
+
+def example_in(page: Path) -> str:
+    """Give the Snakefile that a page shows."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0]
+
+
+def run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def environment(container_environment: dict[str, str], library: Path, tmp_path: Path) -> dict[str, str]:
+    """A site like the one that the documentation speaks of: its library has the image of the examples."""
+    image = tmp_path / "library/deep_learning/tensorflow-1.10.0-py3.simg"
+    image.parent.mkdir(parents=True)
+    shutil.copy(library / "deep_learning/alpha.simg", image)
+    return {
+        **container_environment,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{container_environment['PATH']}",
+        "SNAKEMAKE_PBS_SINGULARITY_LIBRARY": str(tmp_path / "library"),
+        "SNAKEMAKE_PBS_SINGULARITY_PBS": "local",
+        "PBS_SINGULARITY_LOCAL_HOME": str(tmp_path / "local"),
+    }
+
+
+def plugin_commands(page: Path) -> list[str]:
+    return [
+        command for command in commands_in(page) if command not in RUN_AS_A_WHOLE and not command.startswith("pip ")
+    ]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.zh-CN.md"], ids=lambda page: page.name)
+def test_the_example_runs_as_the_page_says(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(example_in(page))
+    commands = plugin_commands(page)
+    assert commands
+    for command in commands:
+        answer = run(command, tmp_path, environment)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert (tmp_path / "versions.txt").read_text().startswith("Python 3")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_commands_of_a_page_work(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    for command in plugin_commands(page):
+        answer = run(command, tmp_path, environment)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_commands_of_the_mnist_workflow_can_be_planned(environment: dict[str, str], tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    shutil.copytree(ROOT / "workflows", copy / "workflows", ignore=shutil.ignore_patterns(".snakemake", "results"))
+    folder = copy
+    for command in commands_in(MNIST / "README.md"):
+        if command.startswith("cd "):
+            folder = copy / command.removeprefix("cd ")
+            continue
+        assert command.startswith("snakemake"), command
+        where = copy if "workflows/" in command else folder
+        answer = run(f"{command} --dry-run", where, {**environment, "HOME": str(tmp_path)})
+        assert answer.returncode == 0, f"{command}\n{answer.stdout}{answer.stderr}"
+
+
+def test_the_plugin_installs_as_the_page_says(tmp_path: Path) -> None:
+    assert "pip install ." in commands_in(ROOT / "README.md")
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), "."]
+    answer = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "snakemake_executor_plugin_pbs_singularity/executor.py").exists()
+
+
+@pytest.mark.parametrize("folder", [ROOT, MNIST], ids=["the project", "the MNIST workflow"])
+def test_both_languages_show_the_same_commands(folder: Path) -> None:
+    assert commands_in(folder / "README.md") == commands_in(folder / "README.zh-CN.md")
+    assert commands_in(folder / "README.md")
+
+
+def test_both_languages_show_the_same_example() -> None:
+    assert example_in(ROOT / "README.md") == example_in(ROOT / "README.zh-CN.md")
+
+
+def test_make_has_the_targets_that_are_shown() -> None:
+    for command in RUN_AS_A_WHOLE:
+        answer = subprocess.run(
+            [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
