@@ -185,7 +185,10 @@ class Executor(RemoteExecutor):
             )
             task.log.parent.mkdir(mode=0o700, exist_ok=True)
             pbs_id = submit(self._site.pbs, submission)
-        except (PbsError, ImageError, OSError) as error:
+        except PbsError as error:
+            self._refuse(task.job, str(error), uncertain=error.uncertain)
+            return
+        except (ImageError, OSError) as error:
             self._refuse(task.job, str(error))
             return
         info = SubmittedJobInfo(task.job, external_jobid=pbs_id, aux={"token": task.token})
@@ -193,9 +196,10 @@ class Executor(RemoteExecutor):
         self._say(f"{task.label} is PBS job {pbs_id}, log {task.log}")
         self.report_job_submission(info)
 
-    def _refuse(self, job: Any, why: str) -> None:
+    def _refuse(self, job: Any, why: str, *, uncertain: bool = False) -> None:
         """Report a job that cannot be submitted as failed, and it alone."""
-        self.report_job_error(SubmittedJobInfo(job), msg=f"The job was not submitted. {why}")
+        what = "It is not known whether the job was submitted." if uncertain else "The job was not submitted."
+        self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
 
     def _tokens(self, active_jobs: list[SubmittedJobInfo]) -> Iterator[tuple[str, SubmittedJobInfo]]:
         for info in active_jobs:

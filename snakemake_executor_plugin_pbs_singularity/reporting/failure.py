@@ -15,7 +15,7 @@ def explain(over: Over, grace: float) -> Verdict:
     by_pbs = explain_exit(over.status) if over.status is not None else None
     if over.record is not None:
         return by_pbs or explain_code(over.record.exit_status, over.status) or Verdict("PBS ended the job.")
-    ended_by_itself = by_pbs is None or over.status is None or over.status.exit_status in range(256)
+    ended_by_itself = over.status is None or not over.status.ended_by_pbs
     lost_record = (
         f" Its exit record did not appear within {grace:g} seconds: its job script was cut short, or could not "
         "write to the working directory."

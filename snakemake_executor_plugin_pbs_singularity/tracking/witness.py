@@ -31,7 +31,7 @@ class Over:
     @property
     def succeeded(self) -> bool:
         """Tell whether the task's own record says so and PBS does not gainsay it."""
-        return self.record is not None and self.record.exit_status == 0 and not _was_ended_by_pbs(self.status)
+        return self.record is not None and self.record.exit_status == 0 and not (self.status is not None and self.status.ended_by_pbs)
 
 
 def take_records(folder: Path) -> Iterator[tuple[str, ExitRecord]]:
@@ -58,6 +58,7 @@ def parse_record(text: str) -> ExitRecord | None:
 def judge(record: ExitRecord | None, status: JobStatus | None, seconds_over: float, grace: float) -> Over | None:
     """Say whether a task is over; None if it is not, or if nobody can know yet.
 
+    A job that PBS itself ended writes no record (transcripts openpbs/08c, 08h, 09b), so none is waited for.
     `status` is what PBS said last, None if it was not asked or did not answer; `seconds_over` is how long it
     has been saying that the job is over.
     """
@@ -65,7 +66,7 @@ def judge(record: ExitRecord | None, status: JobStatus | None, seconds_over: flo
         return Over(record, status)
     if status is None or not is_over(status):
         return None
-    if _was_ended_by_pbs(status) or seconds_over >= grace:
+    if status.ended_by_pbs or seconds_over >= grace:
         return Over(None, status)
     return None
 
@@ -73,13 +74,3 @@ def judge(record: ExitRecord | None, status: JobStatus | None, seconds_over: flo
 def is_over(status: JobStatus) -> bool:
     """Tell whether PBS will not run the job any more, or does not know it."""
     return status.state in (State.FINISHED, State.UNKNOWN)
-
-
-def _was_ended_by_pbs(status: JobStatus | None) -> bool:
-    """Tell whether PBS itself ended the job: a limit (negative), a signal (256 and more), deleted in the queue.
-
-    Such a job's script writes no record (transcripts openpbs/08c, 08h, 09b).
-    """
-    if status is None or status.state is not State.FINISHED:
-        return False
-    return status.exit_status is None or not 0 <= status.exit_status < 256
