@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from .apptainer import path_with_apptainer
@@ -16,7 +17,7 @@ from .cache import ToolError, cache_folder, locked, new_folder, say
 from .debian import BASE, bootstrap, command
 from .registry import registry_tools, serve, upload
 
-_VERSION = "4"
+_VERSION = "5"
 """To be changed when the images change, so that they are built anew."""
 
 QUICKLY = "-comp zstd -Xcompression-level 1"
@@ -42,9 +43,9 @@ class TestImages:
     - ``tools/bare.sif``: neither bash nor Python, only ``sh`` and little else.
     """
     storage: Path
-    """For serve, a copy of it where tests change it: ``test/delta:1``, ``test/delta:2`` and ``test/bare:1``.
+    """For serve, a copy of it where tests change it: ``test/delta`` and ``test/bare``, each with tags ``1`` and ``2``.
 
-    The same as above, except that they say ``PRETTY_NAME="test image delta 1"`` and so on.
+    The contents are those above, except that they say ``PRETTY_NAME="test image delta 1"`` and so on.
     """
     pulled: Path
     """For ``APPTAINER_CACHEDIR``: what was pulled of them is kept, as packing takes seconds."""
@@ -93,18 +94,19 @@ def _build(work: Path, tools: Path, path: str, cache: Path) -> None:
     layout = work / "layout"
     umoci = command(tools, "usr/bin/umoci")
     _run([*umoci, "init", "--layout", str(layout)])
-    for image, root in (("delta-1", full), ("bare-1", bare)):
-        _name(root, image.replace("-", " "))
-        _run([*umoci, "new", "--image", f"{layout}:{image}"])
-        _run([*umoci, "insert", "--rootless", "--image", f"{layout}:{image}", str(root), "/"])
-        _run([*umoci, "config", "--image", f"{layout}:{image}", "--config.env", _IMAGE_PATH])
-    _name(full, "delta 2")
-    release = [str(full / "usr/lib/os-release"), "/usr/lib/os-release"]
-    _run([*umoci, "tag", "--image", f"{layout}:delta-1", "delta-2"])
-    _run([*umoci, "insert", "--rootless", "--image", f"{layout}:delta-2", *release])
+    for name, root in (("delta", full), ("bare", bare)):
+        first, second = f"{layout}:{name}-1", f"{layout}:{name}-2"
+        _name(root, f"{name} 1")
+        _run([*umoci, "new", "--image", first])
+        _run([*umoci, "insert", "--rootless", "--image", first, str(root), "/"])
+        _run([*umoci, "config", "--image", first, "--config.env", _IMAGE_PATH])
+        _name(root, f"{name} 2")
+        release = "usr/lib/os-release"
+        _run([*umoci, "tag", "--image", first, f"{name}-2"])
+        _run([*umoci, "insert", "--rootless", "--image", second, str(root / release), f"/{release}"])
     with serve(work / "registry", tools) as registry:
-        for name in ("delta-1", "delta-2", "bare-1"):
-            upload(f"oci:{layout}:{name}", registry, f"test/{name.replace('-', ':')}", tools)
+        for name, tag in product(("delta", "bare"), ("1", "2")):
+            upload(f"oci:{layout}:{name}-{tag}", registry, f"test/{name}:{tag}", tools)
 
     _name(full, "gamma")
     shutil.rmtree(layout)

@@ -73,15 +73,15 @@ def test_a_pulled_image_stays_when_its_tag_moves_and_is_new_in_another_store(
     registry: Registry, runtime: Runtime, container_environment: dict[str, str], tmp_path: Path
 ) -> None:
     def pulled(store: str) -> str:
-        uri = registry.uri("test/delta:moving")
+        uri = registry.uri("test/bare:moving")
         image = ensure_pulled(uri, tmp_path / store, runtime, print, environment=container_environment)
         return name_within(image, runtime, container_environment)
 
-    registry.tag("test/delta:1", "moving")
-    assert pulled("first") == "test image delta 1"
-    registry.tag("test/delta:2", "moving")
-    assert pulled("first") == "test image delta 1"
-    assert pulled("second") == "test image delta 2"
+    registry.tag("test/bare:1", "moving")
+    assert pulled("first") == "test image bare 1"
+    registry.tag("test/bare:2", "moving")
+    assert pulled("first") == "test image bare 1"
+    assert pulled("second") == "test image bare 2"
 
 
 @pytest.mark.parametrize("image", ["test/delta:none", "test/none:1"])

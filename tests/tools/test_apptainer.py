@@ -9,10 +9,10 @@ from tools.cache import ToolError, cache_folder
 
 
 @pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new Apptainer, of packages that the cache has or gets."""
-    prefix = tmp_path_factory.mktemp("place") / "apptainer"
-    install(prefix, cache=cache_folder())
+def prefix() -> Path:
+    """Our own Apptainer, also where this machine has one."""
+    prefix = cache_folder() / "apptainer"
+    install(prefix)
     return prefix
 
 
@@ -42,6 +42,11 @@ def test_every_kind_of_image_runs(image: str, prefix: Path, library: Path) -> No
 def test_no_start_complains_about_what_is_missing(prefix: Path, library: Path) -> None:
     ended = run(prefix, "apptainer", "exec", str(library / "sandboxes/gamma"), "true")
     assert ended.stderr == ""
+
+
+def test_a_new_folder_has_an_apptainer_that_works(tmp_path: Path, library: Path) -> None:
+    assert install(tmp_path / "new", cache=cache_folder()) == tmp_path / "new/bin"
+    assert run(tmp_path / "new", "apptainer", "exec", str(library / "sandboxes/gamma"), "true").returncode == 0
 
 
 def test_a_second_call_changes_nothing(prefix: Path) -> None:
