@@ -44,7 +44,7 @@ def library(images: TestImages) -> Path:
 
 @pytest.fixture(scope="session")
 def registry(images: TestImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry on loopback with ``test/delta`` and ``test/bare``, each with tags ``1`` and ``2``, to be changed at will.
+    """A registry on loopback with ``test/delta`` and ``test/bare``, tags ``1`` and ``2``, to be changed at will.
 
     Each worker of pytest-xdist has one of its own, which ends with the session.
     """
