@@ -4,6 +4,7 @@ Nothing here but POSIX shell and the container runtime is needed on the node. A 
 exit record under a temporary name and renaming it: whoever finds a record finds a whole one.
 """
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ THREAD_VARIABLES = (
 TMPDIR_VARIABLES = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
 """Set to `resources.tmpdir`, as `snakemake/shell.py` does."""
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 _FINISH = """\
 finish() {
     printf 'exit_status=%s\\nstarted=%s\\nended=%s\\nhost=%s\\npbs_jobid=%s\\n' \\
@@ -35,9 +38,10 @@ finish() {
 _AWAIT = """\
 await() {
     waited=0
-    until [ -e "$1" ] || [ -L "$1" ]; do
+    until [ -e "$1" ]; do
         if [ "$waited" -ge "$latency_wait" ]; then
-            echo "The input file $1 is not there after $waited seconds. Raise --latency-wait if it is only late." >&2
+            printf 'The input file %s is not there after %s seconds. Raise --latency-wait if it is only late.\n' \
+                "$1" "$waited" >&2
             finish 1
         fi
         sleep 1
@@ -48,8 +52,8 @@ await() {
 
 _REFUSE_PROTECTED = """\
 refuse_protected() {
-    if [ -e "$1" ] && [ ! -w "$1" ]; then
-        echo "The output $1 is write-protected. Remove it, or its write protection, to make it again." >&2
+    if [ -e "$1" ] && [ ! -w "$1" ] && [ ! -L "$1" ]; then
+        printf 'The output %s is write-protected. Remove it, or its write protection, to make it again.\n' "$1" >&2
         finish 1
     fi
 }"""
@@ -57,9 +61,10 @@ refuse_protected() {
 _REMOVE = """\
 remove() {
     if [ -d "$1" ] && [ ! -L "$1" ]; then
-        rmdir "$1" 2>/dev/null || echo "Kept the non-empty folder $1, which is not declared as directory()." >&2
+        rmdir "$1" 2>/dev/null ||
+            printf 'Kept the non-empty folder %s, which is not declared as directory().\n' "$1" >&2
     elif [ "$1" != /dev/null ]; then
-        rm -f "$1"
+        rm -f "$1" || finish 1
     fi
 }"""
 
@@ -81,7 +86,8 @@ class Surroundings:
     """The exit record."""
     umask: int
     environment: Mapping[str, str]
-    """Declared variables and those without which the same command would not be the same."""
+    """Declared variables and those without which the same command would not be the same. No shell can export a
+    variable whose name is not made of letters, digits and underscores: it is left out."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +164,12 @@ def direct_script(task: DirectTask, surroundings: Surroundings) -> str:
         _REMOVE,
         *(f"refuse_protected {_path(path)}" for path in task.outputs),
         *(f"remove {_path(path)}" for path in (*task.outputs, *task.logs) if path not in task.directories),
-        *(f"rm -rf {_path(path)}" for path in task.directories),
-        *(f"mkdir -p {_path(folder)}" for folder in folders),
+        *(f"rm -rf {_path(path)} || finish 1" for path in task.directories),
+        *(f"mkdir -p {_path(folder)} || finish 1" for folder in folders),
         *(f"await {_path(path)}" for path in task.inputs),
         *(f"export {name}={task.threads}" for name in THREAD_VARIABLES),
         _FIND_TMPDIR if task.tmpdir is None else f"tmpdir={shlex.quote(task.tmpdir)}",
-        'mkdir -p "$tmpdir"',
+        'mkdir -p -- "$tmpdir" || finish 1',
         *(f'export {name}="$tmpdir"' for name in TMPDIR_VARIABLES),
         _command(task, surroundings.workdir),
         "finish $?",
@@ -205,19 +211,28 @@ def _opening(surroundings: Surroundings) -> list[str]:
         f"exec >{shlex.quote(str(surroundings.log))} 2>&1",
         "started=$(date +%s)",
         _FINISH,
-        *(f"export {name}={shlex.quote(value)}" for name, value in surroundings.environment.items()),
+        *(
+            f"export {name}={shlex.quote(value)}"
+            for name, value in surroundings.environment.items()
+            if _VARIABLE.fullmatch(name)
+        ),
         f"cd {shlex.quote(str(surroundings.workdir))} || finish 1",
         'export PBS_O_WORKDIR="$PWD"',  # qsub may have been started elsewhere
     ]
 
 
 def _command(task: DirectTask, workdir: Path) -> str:
+    """Give the command, in its container if it has one.
+
+    A container has the folders for temporary files that every system has, and the working directory. The tmpdir is
+    bound unless it is there anyway, or holds what `--bind` would take for a separator.
+    """
     if task.container is None:
         return shlex.join([task.shell, "-c", task.command])
     with_tmpdir = replace(task.container, shell_text=f'{task.container.shell_text} "$@"'.strip())
     return f"""\
 case $tmpdir in
-    /tmp | /tmp/* | /var/tmp | /var/tmp/*) set -- ;;
+    /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) set -- ;;
     *) set -- --bind "$tmpdir" ;;
 esac
 {container_command(with_tmpdir, workdir, task.shell, task.command)}"""
