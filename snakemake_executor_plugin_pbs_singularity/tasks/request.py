@@ -30,7 +30,6 @@ _OWN_EXTRA_OPTIONS = {
 _FREE_EXTRA_OPTIONS = {"-a", "-c", "-l", "-m", "-M", "-p", "-r", "-u", "-W"}
 _FREE_EXTRA_FLAGS = {"-h"}
 _OWN_RESOURCES = {
-    "cput": None,
     "mem": "mem_mb",
     "ncpus": "threads",
     "ngpus": "gpu",
@@ -39,7 +38,22 @@ _OWN_RESOURCES = {
     "select": "pbs_select",
     "walltime": "runtime",
 }
-_OWN_ATTRIBUTES = {"block", "interactive", "sandbox"}
+_OWN_ATTRIBUTES = {
+    "account_name",
+    "block",
+    "error_path",
+    "interactive",
+    "job_name",
+    "join_path",
+    "keep_files",
+    "output_path",
+    "project",
+    "remove_files",
+    "sandbox",
+    "shell_path_list",
+    "variable_list",
+}
+"""`qsub -W` sets any attribute of a job, also those that have options of their own (pbs_job_attributes(7B))."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +154,12 @@ def check_extra(rule: str, text: str) -> tuple[str, ...]:
 
 
 def _check_extra_value(rule: str, text: str, option: str, value: str) -> None:
-    names = [part.split("=")[0] for part in value.split(",")]
+    names = [part.split("=")[0].strip().lower() for part in value.split(",")]  # as qsub reads them
     for name in names:
-        if option == "-l" and _OWN_RESOURCES.get(name):
+        if option == "-l" and name in _OWN_RESOURCES:
             raise _bad(rule, "pbs_extra", text, f"has -l {name}: use instead {_OWN_RESOURCES[name]}")
         if option == "-W" and name in _OWN_ATTRIBUTES:
-            raise _bad(rule, "pbs_extra", text, f"has -W {name}, which the plugin cannot work with: leave it out")
+            raise _bad(rule, "pbs_extra", text, f"has -W {name}, which the plugin sets itself: leave it out")
 
 
 def _select(nodes: int, tasks: int, threads: int, mem_mb: int, gpus: int) -> str:
