@@ -159,7 +159,7 @@ def _check_extra_value(rule: str, text: str, option: str, value: str) -> None:
         if option == "-l" and name in _OWN_RESOURCES:
             raise _bad(rule, "pbs_extra", text, f"has -l {name}: use instead {_OWN_RESOURCES[name]}")
         if option == "-W" and name in _OWN_ATTRIBUTES:
-            raise _bad(rule, "pbs_extra", text, f"has -W {name}, which the plugin sets itself: leave it out")
+            raise _bad(rule, "pbs_extra", text, f"has -W {name}, which is for the plugin to set: leave it out")
 
 
 def _select(nodes: int, tasks: int, threads: int, mem_mb: int, gpus: int) -> str:
