@@ -48,7 +48,7 @@ QUICKEST_POLL = 0.5
 """Seconds between two looks at the exit records, at least."""
 SLOWEST_POLL = 5.0
 SHARE_OF_TIME = 0.05
-"""The part of its time that polling may take on a slow file system."""
+"""The part of the time that looking at the exit records may take on a slow file system."""
 
 
 @dataclass
@@ -109,6 +109,7 @@ class Executor(RemoteExecutor):
         start = time.monotonic()
         tokens = {id(info): token for token, info in self._tokens(active_jobs)}
         records = dict(take_records(self._folder.records)) if tokens and self._folder else {}
+        spent = time.monotonic() - start
         if tokens and start - self._asked_pbs >= self.workflow.remote_execution_settings.seconds_between_status_checks:
             self._ask_pbs([token for token in tokens.values() if token not in records])
         for info in active_jobs:
@@ -119,7 +120,6 @@ class Executor(RemoteExecutor):
                 yield info
             else:
                 self._report(submitted, over)
-        spent = time.monotonic() - start
         self.next_seconds_between_status_checks = min(max(QUICKEST_POLL, spent / SHARE_OF_TIME), SLOWEST_POLL)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
