@@ -47,7 +47,8 @@ def nested_command_line(
     """Give the command line that runs one job, or one group, in `workdir` on the node.
 
     It says what `RealExecutor.format_job_exec` would put into a shell command. The working directory is named
-    because a `workdir:` of the Snakefile, being relative, must not be applied a second time.
+    because a `workdir:` of the Snakefile, being relative, must not be applied a second time. The cores are those
+    that PBS was asked for: by default, a job of more threads than the node has would get fewer, unlike a direct one.
     """
     workflow = executor.workflow
     unneeded = [str(file) for file in workflow.dag.get_unneeded_temp_files(job)]
@@ -62,7 +63,7 @@ def nested_command_line(
         *_option("--target-jobs", ["kept:"]),
         *_option("--allowed-rules", job.rules),
         *_option("--local-groupid", [str(job.jobid)] if job.is_group() else []),
-        *_option("--cores", [str(executor.cores)]),
+        *_option("--cores", [str(max(job.threads, 1))]),
         *_option("--attempt", [str(job.attempt)]),
         *([] if job.is_group() else ["--force-use-threads"]),
         *_option("--unneeded-temp-files", unneeded),
