@@ -37,9 +37,7 @@ def environment(
 def snakemake(environment: dict[str, str]) -> Snakemake:
     """Runs Snakemake so that it submits to the PBS of these tests."""
 
-    def run(
-        folder: Path, *options: str, fails: bool = False, variables: Mapping[str, str | None] | None = None
-    ) -> Run:
+    def run(folder: Path, *options: str, fails: bool = False, variables: Mapping[str, str | None] | None = None) -> Run:
         return harness.run(
             folder, [*harness.pbs_options(), *options], harness.changed(environment, variables), fails=fails
         )

@@ -46,9 +46,7 @@ LOCAL = () if ON_PATH else ("--pbs-singularity-pbs", "local")
 
 
 @pytest.fixture(scope="module")
-def nine(
-    snakemake: Snakemake, library: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
+def nine(snakemake: Snakemake, library: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Run:
     workflow = WORKFLOW.format(path=library / "tools/beta.sif", uri=registry.uri("test/delta:1"))
     folder = write(tmp_path_factory.mktemp("nine"), {"Snakefile": workflow, "release.py": SCRIPT})
     return snakemake(folder, *LOCAL, "all", "bare.txt")
