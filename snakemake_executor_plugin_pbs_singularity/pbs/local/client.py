@@ -37,8 +37,8 @@ def main(home: str, command: str) -> int:
         for answer in ask(home, command, arguments):
             if settings.get("answer_delay"):
                 time.sleep(settings["answer_delay"])
-            _print(1, answer.get("out", ""))
             _print(2, answer.get("err", ""))
+            _print(1, answer.get("out", ""))
             code = answer.get("code", code)
     except BrokenPipeError:
         return 1

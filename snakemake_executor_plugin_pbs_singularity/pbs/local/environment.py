@@ -5,7 +5,7 @@ from __future__ import annotations
 from .job import Job
 from .machine import User
 
-_PATH = "/bin:/usr/bin"  # pbs_environment's; the login shell then sets its own, as on a real node
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def job_environment(

@@ -41,6 +41,8 @@ class Plan:
     """The job's own folder in the home."""
     script: Path
     shell: str
+    login: bool
+    """Whether the shell reads the user's profile."""
     environment: Mapping[str, str]
     workdir: str
     umask: int
@@ -157,8 +159,8 @@ def _become_job(plan: Plan, script_name: int) -> None:
     except OSError:
         os.chdir("/")
     os.umask(plan.umask)
-    # As pbs_mom does it: a login shell that reads the script's name from its standard input.
-    os.execve(plan.shell, [f"-{Path(plan.shell).name}"], dict(plan.environment))  # noqa: S606
+    # As pbs_mom does it: the shell reads the script's name from its standard input.
+    os.execve(plan.shell, [f"{'-' if plan.login else ''}{Path(plan.shell).name}"], dict(plan.environment))  # noqa: S606
 
 
 def _watch(plan: Plan, job: int, held: int, began: float) -> tuple[int, str, _Usage]:

@@ -167,6 +167,7 @@ class Node:
             folder=folder,
             script=self.script_path(job),
             shell=request.shell or self.user.shell,
+            login=settings.login_shell,
             environment=job_environment(
                 job,
                 index,

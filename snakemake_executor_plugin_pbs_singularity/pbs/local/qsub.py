@@ -329,12 +329,12 @@ def _depend(text: str | None, server: str) -> tuple[tuple[str, tuple[int, ...]],
 
 
 def _indices(text: str | None) -> Indices | None:
-    """Read -J; None if it makes no array of at least two (transcripts openpbs/05q and 05r)."""
+    """Read -J; None if it is no range (transcripts openpbs/05q and 05r)."""
     match = _RANGE.fullmatch(text or "")
     if match is None:
         return None
     first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
-    if step < 1 or first + step > last:
+    if step < 1 or first >= last:
         return None
     return Indices(first, last, step, int(match[4]) if match[4] else None)
 

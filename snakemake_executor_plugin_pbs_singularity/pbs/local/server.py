@@ -45,6 +45,8 @@ def run_server(home: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
+    os.truncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())  # for whoever looks for the process
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers speak through their FIFOs
     _Server(Path(home)).run()

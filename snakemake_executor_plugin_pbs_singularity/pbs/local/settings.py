@@ -48,6 +48,9 @@ class Settings:
     """How long a finished job stays known; 0 turns history off, so that a finished job is unknown."""
     enforce_mem: bool = False
     """Whether a job that uses more memory than it asked for is killed. A default OpenPBS does not."""
+    login_shell: bool = False
+    """Whether jobs begin in a login shell, as on a real node: it reads the user's profile, which sets PATH. Off,
+    jobs start quickly and alike on every machine."""
     kill_grace: float = 10
     """Seconds between TERM and KILL."""
     idle: float = 60
@@ -120,7 +123,7 @@ def _checked(name: str, value: object, path: Path) -> object:
         return tuple(value)
     if name == "server" and value not in _SERVER_STATES:
         raise SettingsError(f"{path}: the setting server is {value!r}, not one of {', '.join(_SERVER_STATES)}.")
-    if name == "enforce_mem" and not isinstance(value, bool):
+    if name in ("enforce_mem", "login_shell") and not isinstance(value, bool):
         raise wrong
     if name in ("ncpus", "mem_mb", "ngpus", "max_array_size") and not (number and isinstance(value, int)):
         raise wrong
