@@ -13,6 +13,8 @@ from pathlib import Path
 
 import click
 
+from .commands.images import images
+
 _DISTRIBUTION = "snakemake-executor-plugin-pbs-singularity"
 
 _LOCAL_HELP = """Run COMMAND with a PBS of this machine: its qsub, qstat, qdel, qhold, qrls, qselect and
@@ -37,6 +39,9 @@ PBS_SINGULARITY_LOCAL_HOME names another one.
 @click.version_option(version(_DISTRIBUTION), message="%(prog)s %(version)s")
 def main() -> None:
     """Helpers of the Snakemake executor plugin pbs-singularity."""
+
+
+main.add_command(images)
 
 
 @main.command(help=_LOCAL_HELP, context_settings={"ignore_unknown_options": True})
