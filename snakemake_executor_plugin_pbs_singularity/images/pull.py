@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 import threading
 import time
@@ -22,11 +21,20 @@ from pathlib import Path
 from types import FrameType
 
 from filelock import FileLock, Timeout
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential,
+)
 
 from .check import check_image
 from .errors import ImageError
 from .failures import PassingError, explain
+from .group import Watch, bytes_handled, run_group
 from .reference import UriReference, parse_reference
 from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
 from .store import stored_path
@@ -39,10 +47,12 @@ TIME_LIMIT = 4 * 3600.0
 ATTEMPTS = 3
 FIRST_PAUSE = 10.0
 """Seconds before the second attempt; each further pause is three times as long."""
-_GRACE = 10.0
-"""Seconds that a runtime has to clean up after TERM; it needs less than one (transcript apptainer/68)."""
-_POLL = 0.05
+NO_PROGRESS_LIMIT = 600.0
+"""Seconds without a byte read or written after which a pull counts as stuck."""
+REPORT_EVERY = 15.0
+"""Seconds between two lines about a pull under way."""
 _LOCK_POLL = 0.5
+_LOOK_EVERY = 5.0
 
 
 def ensure_pulled(
@@ -54,6 +64,7 @@ def ensure_pulled(
     environment: Mapping[str, str] | None = None,
     time_limit: float = TIME_LIMIT,
     first_pause: float = FIRST_PAUSE,
+    stop: threading.Event | None = None,
 ) -> Path:
     """Give the image file of a URI in the store, pulling it if it is not there.
 
@@ -64,6 +75,8 @@ def ensure_pulled(
     ``environment`` is what the runtime gets, the process's own if None; proxies and settings such as
     ``APPTAINER_NOHTTPS`` or ``APPTAINER_CACHEDIR`` count. Without an ``APPTAINER_TMPDIR`` or
     ``SINGULARITY_TMPDIR`` in it, images are unpacked within the store, as ``/tmp`` is often too small.
+
+    Once ``stop`` is set, a pull under way is ended, also by an ImageError.
 
     Raises ImageError if the URI is none, the store cannot be written or the pull fails; with the last
     lines that the runtime wrote. Interrupted by an exception such as KeyboardInterrupt, or in the main
@@ -79,20 +92,22 @@ def ensure_pulled(
     check_pullable(runtime, reference.scheme)
     _prepare(store.absolute(), destination.parent)
     environment = os.environ if environment is None else environment
-    with _locked(destination, reference, report, time_limit):
+    stop = stop or threading.Event()
+    with _locked(destination, reference, report, time_limit, stop):
         if not _is_good(destination):
             _remove_leftovers(destination)
             if destination.exists():
                 report(f"{destination} is damaged: pulling {reference.shown} again.")
             attempts = Retrying(
                 retry=retry_if_exception_type(PassingError),
-                stop=stop_after_attempt(ATTEMPTS),
+                stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(stop),
+                sleep=sleep_using_event(stop),
                 wait=wait_exponential(multiplier=first_pause, exp_base=3),
                 before_sleep=lambda state: _report_pause(state, report),
                 reraise=True,
             )
             with _termination_as_exit():
-                attempts(_pull, reference, destination, runtime, report, environment, time_limit)
+                attempts(_pull, reference, destination, runtime, report, environment, time_limit, stop)
     return destination
 
 
@@ -121,7 +136,9 @@ def _prepare(store: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(destination: Path, reference: UriReference, report: Report, time_limit: float) -> Iterator[None]:
+def _locked(
+    destination: Path, reference: UriReference, report: Report, time_limit: float, stop: threading.Event
+) -> Iterator[None]:
     """Keep other processes, on this machine or on others, from pulling the same image."""
     path = destination.with_name(f".{destination.name}.lock")
     try:
@@ -134,8 +151,10 @@ def _locked(destination: Path, reference: UriReference, report: Report, time_lim
             lock.acquire(timeout=0)
         except Timeout:
             report(f"Waiting for another process that is pulling {reference.shown} (lock {path}).")
-            lock.acquire(timeout=time_limit, poll_interval=_LOCK_POLL)
+            lock.acquire(timeout=time_limit, poll_interval=_LOCK_POLL, cancel_check=stop.is_set)
     except Timeout as error:
+        if stop.is_set():
+            raise ImageError(f"Waiting for {reference.shown} was interrupted.") from error
         raise ImageError(
             f"Another process has been pulling {reference.shown} for {time_limit:g} seconds.",
             f"If none is, remove {path}.",
@@ -181,6 +200,7 @@ def _pull(
     report: Report,
     environment: Mapping[str, str],
     time_limit: float,
+    stop: threading.Event,
 ) -> None:
     """Pull once, to a temporary folder beside the destination, and rename the image if it is good."""
     report(f"Pulling {reference.shown} with {runtime} to {destination}.")
@@ -191,14 +211,10 @@ def _pull(
         tmpdir = _make_tmpdir(environment, work)
         image = work / f"image{destination.suffix}"
         arguments = pull_arguments(runtime, image, reference.uri)
-        status, output = _run(arguments, _with_tmpdir(environment, runtime, tmpdir), work, time_limit)
-        if status is None:
-            raise ImageError(
-                f"Pulling {reference.shown} took longer than {time_limit:g} seconds and was ended.",
-                "Ask the site about its network.",
-            )
+        watch = _watcher(reference.shown, work, report, time_limit, stop)
+        status = run_group(arguments, _with_tmpdir(environment, runtime, tmpdir), work, work / "log", watch)
         if status != 0:
-            raise explain(output, status, reference, runtime, destination)
+            raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
         _accept(image, reference)
         _finish(image, destination)
     except OSError as error:
@@ -239,51 +255,52 @@ def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, tmpdir: Path 
     return {**environment, f"{setting_prefix(runtime)}TMPDIR": str(chosen)}
 
 
-def _run(arguments: list[str], environment: dict[str, str], work: Path, time_limit: float) -> tuple[int | None, str]:
-    """Run the runtime in a process group of its own; give its exit status, None if late, and its words.
+def _watcher(shown: str, work: Path, report: Report, time_limit: float, stop: threading.Event) -> Watch:
+    """Give what keeps an eye on a pull: reports how it goes, and ends it if it is stuck, too late or not wanted."""
+    next_report = REPORT_EVERY
+    handled, moved_at, next_look = -1, 0.0, 0.0
 
-    However this ends, no process of the group outlives it.
-    """
-    log = work / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            arguments,
-            env=environment,
-            cwd=work,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        in_time = _has_ended(process, time_limit)
-    finally:
-        _end_group(process)
-    return process.returncode if in_time else None, log.read_text(errors="replace")
+    def watch(group: int, seconds: float) -> None:
+        nonlocal next_report, handled, moved_at, next_look
+        if stop.is_set():
+            raise ImageError(f"Pulling {shown} was interrupted.")
+        if seconds > time_limit:
+            raise ImageError(
+                f"Pulling {shown} took longer than {time_limit:g} seconds and was ended.",
+                "Ask the site about its network.",
+            )
+        if seconds >= next_look:
+            next_look = seconds + _LOOK_EVERY
+            now = bytes_handled(group)
+            if now != handled:
+                handled, moved_at = now, seconds
+            elif seconds - moved_at > NO_PROGRESS_LIMIT:
+                raise PassingError(
+                    f"Pulling {shown} made no progress for {NO_PROGRESS_LIMIT:g} seconds and was ended.",
+                    "Ask the site about its network.",
+                )
+        if seconds >= next_report:
+            next_report = seconds + REPORT_EVERY
+            report(f"Pulling {shown}: {_doing(work / 'log')}, {_size(work) / 1e6:.0f} MB so far, {seconds:.0f} s.")
 
-
-def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a process to end and tell whether it did; it is not reaped, so its id stays its own."""
-    end = time.monotonic() + seconds
-    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if time.monotonic() >= end:
-            return False
-        time.sleep(_POLL)
-    return True
+    return watch
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process, politely at first, and all that it started, which for Apptainer is ``mksquashfs``.
+def _doing(log: Path) -> str:
+    """Give what a runtime said last that it is doing, such as "extracting OCI image"."""
+    lines = [line.split(":", 1)[-1].strip(" .\r") for line in log.read_text(errors="replace").splitlines()]
+    said = next((line for line in reversed(lines) if line), "starting")
+    return said[:1].lower() + said[1:80]
 
-    The process is reaped last, so the id of its group cannot have become somebody else's.
-    """
-    try:
-        if not _has_ended(process, 0):
-            os.killpg(process.pid, signal.SIGTERM)
-            _has_ended(process, _GRACE)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+
+def _size(folder: Path) -> int:
+    """Give the bytes in a folder whose files come and go."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+    return total
 
 
 def _accept(image: Path, reference: UriReference) -> None:

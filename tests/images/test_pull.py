@@ -18,6 +18,7 @@ from snakemake_executor_plugin_pbs_singularity.images import (
     Product,
     Runtime,
     ensure_pulled,
+    pull,
     resolve,
 )
 
@@ -44,6 +45,10 @@ class Site:
     def runs(self, script: str) -> None:
         self.command.write_text(f"#!/bin/sh\necho run >> '{self.folder}/runs'\nIMAGE='{self.image}'\n{script}\n")
         self.command.chmod(0o755)
+
+    def is_pulling(self) -> bool:
+        """Tell whether a runtime has written its process id, for scripts that do."""
+        return (self.folder / "pid").exists() and bool((self.folder / "pid").read_text())
 
     @property
     def run_count(self) -> int:
@@ -107,10 +112,17 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    return False
+def lives_on(pid: int) -> bool:
+    """Tell whether a process is still there after five seconds: a signal that was sent takes a moment."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return False
+        except OSError:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def test_a_pulled_image_is_where_it_was_promised_and_nothing_else_is_left(site: Site) -> None:
@@ -283,8 +295,55 @@ def test_a_pull_that_takes_too_long_is_ended_with_all_its_processes(site: Site) 
     site.runs(f"(trap '' TERM; sleep 60) & echo $! > {site.folder}/child; wait")
     with pytest.raises(ImageError, match=r"longer than 0\.3 seconds"):
         site.pull(time_limit=0.3)
-    assert not is_alive(int((site.folder / "child").read_text()))
+    assert not lives_on(int((site.folder / "child").read_text()))
     assert site.leftovers() == []
+
+
+def test_a_pull_that_is_not_wanted_any_more_is_ended(site: Site) -> None:
+    site.runs(f"echo $$ > {site.folder}/pid; sleep 60")
+    stop = threading.Event()
+    threading.Thread(target=lambda: (wait_until(site.is_pulling), stop.set())).start()
+    with pytest.raises(ImageError, match="interrupted"):
+        ensure_pulled(URI, site.store, site.runtime, site.reports.append, environment=site.environment, stop=stop)
+    assert not lives_on(int((site.folder / "pid").read_text()))
+    assert site.leftovers() == []
+
+
+def test_waiting_for_another_pull_ends_when_it_is_not_wanted_any_more(site: Site) -> None:
+    site.runs(f"echo $$ > {site.folder}/pid; sleep 60")
+    first, second = threading.Event(), threading.Event()
+    errors: list[str] = []
+
+    def pull(stop: threading.Event) -> None:
+        try:
+            ensure_pulled(URI, site.store, site.runtime, site.reports.append, environment=site.environment, stop=stop)
+        except ImageError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=pull, args=[stop]) for stop in (first, second)]
+    threads[0].start()
+    wait_until(site.is_pulling)
+    threads[1].start()
+    wait_until(lambda: any(line.startswith("Waiting") for line in site.reports))
+    for stop, thread in zip((second, first), reversed(threads), strict=True):
+        stop.set()
+        thread.join(20)
+    assert [error.split()[0] for error in errors] == ["Waiting", "Pulling"]
+
+
+def test_a_pull_that_does_nothing_is_ended_and_tried_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "NO_PROGRESS_LIMIT", 0.2)
+    monkeypatch.setattr(pull, "_LOOK_EVERY", 0.05)
+    site.runs('[ -e tried ] || cd ..; if [ -e tried ]; then cp "$IMAGE" "$2"; else touch tried; sleep 60; fi')
+    site.pull()
+    assert any("no progress" in line for line in site.reports)
+
+
+def test_a_long_pull_says_what_it_does_and_how_far_it_is(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "REPORT_EVERY", 0.2)
+    site.runs('echo "INFO:    Extracting OCI image..."; head -c 3000000 /dev/zero > part; sleep 1; cp "$IMAGE" "$2"')
+    site.pull()
+    assert any("extracting OCI image, 3 MB so far, " in line for line in site.reports)
 
 
 def test_a_runtime_may_clean_up_before_it_is_ended(site: Site) -> None:
@@ -298,7 +357,7 @@ def test_processes_that_outlive_a_runtime_that_died_are_ended(site: Site) -> Non
     site.runs(f"(trap '' TERM; sleep 60) & echo $! > {site.folder}/child; kill -9 $$")
     with pytest.raises(ImageError, match="exit status -9"):
         site.pull()
-    wait_until(lambda: not is_alive(int((site.folder / "child").read_text())))
+    wait_until(lambda: not lives_on(int((site.folder / "child").read_text())))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -313,7 +372,7 @@ def test_a_pull_that_is_interrupted_leaves_no_process_and_no_file(number: signal
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode != 0
-    wait_until(lambda: not is_alive(int((site.folder / "child").read_text())))
+    wait_until(lambda: not lives_on(int((site.folder / "child").read_text())))
     assert site.leftovers() == []
     assert not site.destination.exists()
 
