@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .tasks.command_line import Target
-from .tasks.script import Container, container_command
+from .tasks.script import Container, container_command, container_command_with_tmpdir
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,11 @@ def _use_image_files(description: Description, runtime: str) -> None:
             if folder.exists():
                 options += ["--bind", str(folder.absolute())]
         container = Container(Path(runtime), Path(img_path), tuple(options), args, quiet)
-        command = container_command(container, Path.cwd(), shell_executable or "sh", cmd)
-        variables = [f"SINGULARITYENV_{name}={shlex.quote(value)}" for name, value in (envvars or {}).items()]
-        return " ".join([*variables, command])
+        shell = shell_executable or "sh"
+        if not envvars:
+            return container_command_with_tmpdir(container, Path.cwd(), shell, cmd)
+        variables = [f"SINGULARITYENV_{name}={shlex.quote(value)}" for name, value in envvars.items()]
+        return " ".join([*variables, container_command(container, Path.cwd(), shell, cmd)])
 
     singularity.Image = Image
     singularity.shellcmd = shellcmd

@@ -201,6 +201,21 @@ def container_command(container: Container, workdir: Path, shell: str, command: 
     return " ".join(part for part in (shlex.join(words), container.shell_text, shlex.join(tail)) if part)
 
 
+def container_command_with_tmpdir(container: Container, workdir: Path, shell: str, command: str) -> str:
+    """Give the shell text that runs a command in a container that has the folder $TMPDIR.
+
+    A container has the folders for temporary files that every system has, and the working directory. $TMPDIR is
+    bound unless it is there anyway, or holds what `--bind` would take for a separator.
+    """
+    with_tmpdir = replace(container, shell_text=f'{container.shell_text} "$@"'.strip())
+    return f"""\
+case ${{TMPDIR-}} in
+    "" | /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) set -- ;;
+    *) set -- --bind "$TMPDIR" ;;
+esac
+{container_command(with_tmpdir, workdir, shell, command)}"""
+
+
 def _opening(surroundings: Surroundings) -> list[str]:
     return [
         "#!/bin/sh",
@@ -222,20 +237,10 @@ def _opening(surroundings: Surroundings) -> list[str]:
 
 
 def _command(task: DirectTask, workdir: Path) -> str:
-    """Give the command, in its container if it has one.
-
-    A container has the folders for temporary files that every system has, and the working directory. The tmpdir is
-    bound unless it is there anyway, or holds what `--bind` would take for a separator.
-    """
+    """Give the command, in its container if it has one."""
     if task.container is None:
         return shlex.join([task.shell, "-c", task.command])
-    with_tmpdir = replace(task.container, shell_text=f'{task.container.shell_text} "$@"'.strip())
-    return f"""\
-case $tmpdir in
-    /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) set -- ;;
-    *) set -- --bind "$tmpdir" ;;
-esac
-{container_command(with_tmpdir, workdir, task.shell, task.command)}"""
+    return container_command_with_tmpdir(task.container, workdir, task.shell, task.command)
 
 
 def _path(path: str) -> str:
