@@ -73,7 +73,7 @@ def command(*options: str) -> list[str]:
 
 def pbs_options() -> list[str]:
     """Give the options of runs that submit jobs and look at them often."""
-    return "--executor pbs-singularity --jobs 20 --latency-wait 5 --seconds-between-status-checks 1".split()
+    return ["--executor=pbs-singularity", "--jobs=20", "--latency-wait=5", "--seconds-between-status-checks=1"]
 
 
 def run(folder: Path, options: list[str], environment: Mapping[str, str], *, fails: bool) -> Run:
