@@ -2,9 +2,11 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -13,7 +15,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from .check import check_jobs
-from .images import ImageError
+from .images import ImageError, Pulls
 from .pbs import (
     ErrorKind,
     JobStatus,
@@ -32,7 +34,7 @@ from .task import Task, make_task
 from .tasks.request import qsub_arguments
 from .tasks.script import submitted_script
 from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty, write_private
-from .tracking.witness import Over, is_over, judge, take_records
+from .tracking.witness import ExitRecord, Over, is_over, judge, take_records
 
 common_settings = CommonSettings(
     non_local_exec=True,
@@ -68,6 +70,9 @@ class Executor(RemoteExecutor):
     def __init__(self, workflow: Any, logger: Any) -> None:
         # The base class starts the thread that calls check_active_jobs: what that reads is made before.
         self._submitted: dict[str, Submitted] = {}
+        self._records: dict[str, ExitRecord] = {}
+        self._pulls = Pulls(self._pull)
+        self._waiting: SimpleQueue[Task] = SimpleQueue()
         self._asked_pbs = time.monotonic()
         self._server_is_away = False
         super().__init__(workflow, logger)
@@ -90,40 +95,48 @@ class Executor(RemoteExecutor):
             self._say(f"{self._site.runtime} runs their containers; Snakemake's own integration is not needed.")
 
     def run_jobs(self, jobs: list[Any]) -> None:
-        """Submit the jobs that are ready; those that still need an image last, so that none waits for another's."""
-        tasks = []
+        """Submit the jobs that are ready; those that still need an image wait for it, the others do not."""
         for job in jobs:
             self.run_job_pre(job)
             task = self._planned(job)
-            if task is not None:
-                tasks.append(task)
-        for task in sorted(tasks, key=lambda task: len(task.missing)):
-            self._run(task)
+            if task is None:
+                continue
+            if task.missing:
+                self._pulls.start(task.missing)
+                self._waiting.put(task)
+            else:
+                self._submit(task)
 
     def run_job(self, job: Any) -> None:
         """Submit one job that is ready."""
         self.run_jobs([job])
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Report the jobs that are over, and give back the others."""
+        """Report the jobs that are over, and give back the others; submit those whose images have come."""
+        self._submit_waiting()
         start = time.monotonic()
-        tokens = {id(info): token for token, info in self._tokens(active_jobs)}
-        records = dict(take_records(self._folder.records)) if tokens and self._folder else {}
-        spent = time.monotonic() - start
-        if tokens and start - self._asked_pbs >= self.workflow.remote_execution_settings.seconds_between_status_checks:
-            self._ask_pbs([token for token in tokens.values() if token not in records])
-        for info in active_jobs:
-            submitted = self._submitted[tokens[id(info)]]
+        if active_jobs:
+            self._records.update(take_records(self._folder.records))
+        self.next_seconds_between_status_checks = min(
+            max(QUICKEST_POLL, (time.monotonic() - start) / SHARE_OF_TIME), SLOWEST_POLL
+        )
+        tokens = [(info.aux or {})["token"] for info in active_jobs]
+        if active_jobs and start - self._asked_pbs >= self._seconds_between_questions:
+            self._ask_pbs([token for token in tokens if token not in self._records])
+        for token, info in zip(tokens, active_jobs, strict=True):
+            submitted = self._submitted.get(token)
+            if submitted is None:  # cancelled meanwhile
+                continue
             over_for = start - submitted.over_since if submitted.over_since is not None else 0.0
-            over = judge(records.get(submitted.task.token), submitted.status, over_for, self._grace)
+            over = judge(self._records.pop(token, None), submitted.status, over_for, self._grace)
             if over is None:
                 yield info
             else:
                 self._report(submitted, over)
-        self.next_seconds_between_status_checks = min(max(QUICKEST_POLL, spent / SHARE_OF_TIME), SLOWEST_POLL)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Delete all jobs of this run from PBS; also those that are being looked at, which are not among the active."""
+        self._pulls.stop()
         ids = [str(submitted.info.external_jobid) for submitted in list(self._submitted.values())]
         if not ids:
             return
@@ -165,11 +178,24 @@ class Executor(RemoteExecutor):
         self.logger.debug(f"{task.label} runs {'nested: ' + task.nested_because if task.nested_because else 'direct'}.")
         return task
 
-    def _run(self, task: Task) -> None:
-        """Get the images that a task lacks, write its files and submit it."""
+    def _pull(self, uri: str, stop: Event) -> None:
+        self._site.pull(uri, self._say, stop)
+
+    def _submit_waiting(self) -> None:
+        """Submit the tasks whose images have come, refuse those whose image cannot be had."""
+        for _ in range(self._waiting.qsize()):
+            task = self._waiting.get()
+            error = self._pulls.error_of(task.missing)
+            if error is not None:
+                self._refuse(task.job, str(error))
+            elif self._pulls.are_done(task.missing):
+                self._submit(task)
+            else:
+                self._waiting.put(task)
+
+    def _submit(self, task: Task) -> None:
+        """Write the files of a task and submit it."""
         try:
-            for uri in task.missing:
-                self._site.pull(uri, self._say)
             script = self._folder.script(task.token)
             if task.description is not None:
                 write_private(self._folder.description(task.token), task.description)
@@ -188,7 +214,7 @@ class Executor(RemoteExecutor):
         except PbsError as error:
             self._refuse(task.job, str(error), uncertain=error.uncertain)
             return
-        except (ImageError, OSError) as error:
+        except OSError as error:
             self._refuse(task.job, str(error))
             return
         info = SubmittedJobInfo(task.job, external_jobid=pbs_id, aux={"token": task.token})
@@ -201,14 +227,11 @@ class Executor(RemoteExecutor):
         what = "It is not known whether the job was submitted." if uncertain else "The job was not submitted."
         self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
 
-    def _tokens(self, active_jobs: list[SubmittedJobInfo]) -> Iterator[tuple[str, SubmittedJobInfo]]:
-        for info in active_jobs:
-            yield (info.aux or {})["token"], info
-
     def _ask_pbs(self, tokens: list[str]) -> None:
         """Ask PBS about jobs without a record. An answer that does not come says nothing of any job."""
         self._asked_pbs = time.monotonic()
-        by_id = {str(self._submitted[token].info.external_jobid): self._submitted[token] for token in tokens}
+        submitted = [self._submitted[token] for token in tokens if token in self._submitted]
+        by_id = {str(one.info.external_jobid): one for one in submitted}
         try:
             statuses = status(self._site.pbs, list(by_id))
         except PbsError as error:
@@ -237,7 +260,7 @@ class Executor(RemoteExecutor):
     def _report(self, submitted: Submitted, over: Over) -> None:
         """Tell Snakemake how a task ended."""
         task = submitted.task
-        del self._submitted[task.token]
+        self._submitted.pop(task.token, None)
         logs = [task.log, self._folder.pbs_log(task.token)]
         if over.succeeded:
             for log in logs:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -64,9 +65,9 @@ class Site:
             check_runnable(self.runtime, found.path, found.kind)
         return found
 
-    def pull(self, uri: str, report: Callable[[str], None]) -> None:
-        """Pull a missing image into the store; raises ImageError."""
-        ensure_pulled(uri, self.store, self.runtime, report, environment=self.environment)
+    def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> None:
+        """Pull a missing image into the store; raises ImageError, also soon after `stop` is set."""
+        ensure_pulled(uri, self.store, self.runtime, report, environment=self.environment, stop=stop)
 
 
 def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str, str]) -> Site:

@@ -10,6 +10,7 @@ from .check import ImageKind, check_image
 from .errors import ImageError
 from .library import find_in_libraries
 from .pull import ensure_pulled
+from .pulls import Pulls
 from .reference import LibraryReference, PathReference, Reference, UriReference, parse_reference
 from .resolution import Found, Missing, Resolved, resolve
 from .runtime import (
@@ -30,6 +31,7 @@ __all__ = [
     "Missing",
     "PathReference",
     "Product",
+    "Pulls",
     "Reference",
     "Resolved",
     "Runtime",
