@@ -8,7 +8,7 @@ names files is put together here, the rest is split, and it travels as a list.
 import ast
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-_PYTHON_STRING = re.compile(r"""('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")(?=\s|$)""")
+_ESCAPE = r"\\(?:[\\'nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
+_PYTHON_STRING = re.compile(rf"""('(?:[^'\\\r\n]|{_ESCAPE})*'|"(?:[^"\\\r\n]|{_ESCAPE})*")(?=\s|$)""")
+"""As `repr` writes it."""
 _SHELL_WORD = re.compile(r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\])+""", re.DOTALL)
 
 
@@ -51,10 +53,11 @@ def nested_command_line(
     that PBS was asked for: by default, a job of more threads than the node has would get fewer, unlike a direct one.
     """
     workflow = executor.workflow
-    unneeded = [str(file) for file in workflow.dag.get_unneeded_temp_files(job)]
+    temporary = [str(file) for file in workflow.dag.get_unneeded_temp_files(job)]
     waits = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
     awaited = [str(file) for file in job.get_wait_for_files()] if waits else []
-    methods = {method.item_to_choice() for method in workflow.deployment_settings.deployment_method}
+    deployment = workflow.deployment_settings
+    methods = {method.item_to_choice() for method in deployment.deployment_method}
     if in_container:
         methods.add("apptainer")
     general = workflow.spawned_job_args_factory.general_args(executor_common_settings=executor.common_settings)
@@ -66,9 +69,14 @@ def nested_command_line(
         *_option("--cores", [str(max(job.threads, 1))]),
         *_option("--attempt", [str(job.attempt)]),
         *([] if job.is_group() else ["--force-use-threads"]),
-        *_option("--unneeded-temp-files", unneeded),
-        *_option("--wait-for-files", awaited),
+        # Names that look like options: what is not told to be unneeded stays for the main process to remove.
+        *_option("--unneeded-temp-files", [file for file in temporary if not file.startswith("-")]),
+        *_option("--wait-for-files", [f"./{file}" if file.startswith("-") else file for file in awaited]),
         *split_arguments(general),
+        *_option("--configfiles", map(str, workflow.overwrite_configfiles)),
+        *_option("--apptainer-prefix", _words(deployment.apptainer_prefix)),
+        *_option("--conda-prefix", _words(deployment.conda_prefix)),
+        *_option("--shadow-prefix", _words(workflow.execution_settings.shadow_prefix)),
         *_option("--mode", [executor.get_exec_mode().item_to_choice()]),
         *_option("--directory", [str(workdir)]),
         *_option("--software-deployment-method", sorted(methods)),
@@ -78,7 +86,10 @@ def nested_command_line(
 
 
 def split_arguments(text: str) -> list[str]:
-    """Split a string made by Snakemake's `format_cli_arg` into the words that were meant.
+    r"""Split a string made by Snakemake's `format_cli_arg` into the words that were meant.
+
+    Its limits are Snakemake's: text that begins and ends with quotes is given unquoted, and a path with `\n` in
+    it is quoted as text with a newline would be. So `nested_command_line` names again what is a path.
 
     Raises WorkflowError for a string that holds unbalanced quotes.
     """
@@ -87,8 +98,8 @@ def split_arguments(text: str) -> list[str]:
     while position < len(text):
         if text[position].isspace():
             position += 1
-        elif match := _PYTHON_STRING.match(text, position):
-            words.append(ast.literal_eval(match[1]))
+        elif (match := _PYTHON_STRING.match(text, position)) and (word := _read_repr(match[1])) is not None:
+            words.append(word)
             position = match.end()
         elif match := _SHELL_WORD.match(text, position):
             words += shlex.split(match[0])
@@ -101,6 +112,19 @@ def split_arguments(text: str) -> list[str]:
     return words
 
 
-def _option(name: str, values: Sequence[str] | Iterable[str]) -> list[str]:
+def _read_repr(text: str) -> str | None:
+    """Read a string that `repr` wrote; None if it would not have written it so."""
+    try:
+        value = str(ast.literal_eval(text))
+    except (SyntaxError, ValueError):
+        return None
+    return value if repr(value) == text else None
+
+
+def _words(path: Path | None) -> list[str]:
+    return [] if path is None else [str(path)]
+
+
+def _option(name: str, values: Iterable[str]) -> list[str]:
     values = list(values)
     return [name, *values] if values else []
