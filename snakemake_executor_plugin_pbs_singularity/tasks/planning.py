@@ -47,7 +47,7 @@ def plan(job: Any, workflow: Any) -> ShellCommand | NeedsSnakemake:
     reason = _reason_in_rule(job, workflow) or _reason_in_files(job) or _reason_in_tmpdir(job)
     if reason is not None:
         return NeedsSnakemake(reason)
-    executable = job.resources.get("shell_exec") or shell.get_executable()
+    executable = job.resources.get("shell_exec") or shell.get_executable() or "/bin/sh"
     try:
         text = _format_command(job)
         prefix = shell._get_process_prefix(executable)
