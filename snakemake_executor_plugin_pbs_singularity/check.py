@@ -27,7 +27,7 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
         rule = job.rule.name
         try:
             request = build_request(rule, job.threads, known_resources(job), settings)
-            exec_options(job, rule, request, site, ())
+            exec_options(job, rule, request, site)
             if (rule, job.container_img_url) not in checked:
                 resolve_images([job], site)
                 checked.add((rule, job.container_img_url))

@@ -92,7 +92,7 @@ def _use_image_files(description: Description, runtime: str) -> None:
         if container_workdir:
             options += ["--pwd", str(Path(container_workdir).absolute())]
         for folder in bind or ():
-            if folder.exists():
+            if folder.exists() and str(folder.absolute()) not in options:
                 options += ["--bind", str(folder.absolute())]
         container = Container(Path(runtime), Path(img_path), tuple(options), args, quiet)
         shell = shell_executable or "sh"

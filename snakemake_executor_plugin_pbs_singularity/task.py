@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .images import Found, ImageError, Missing, Resolved
 from .nested import Description
 from .settings import split_options
 from .site import Site, carried_environment
+from .tasks.binds import bind_roots, bind_sources, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
 from .tasks.request import Request, build_request
@@ -65,7 +67,10 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder) -
         umask=_umask(),
         environment={**carried_environment(os.environ), **executor.envvars()},
     )
-    options = exec_options(job, rule, request, site, workflow.runtime_paths)
+    options = (
+        *exec_options(job, rule, request, site),
+        *(word for root in _roots(job, site, workflow) for word in ("--bind", str(root))),
+    )
     planned = plan(job, workflow)
     description = None
     if isinstance(planned, ShellCommand):
@@ -105,6 +110,7 @@ def resolve_images(jobs: Iterable[Any], site: Site) -> dict[str, Resolved]:
     for job in jobs:
         value = job.container_img_url
         if value and value not in images:
+            check_bindable(job.rule.name, site.workdir)
             try:
                 images[value] = site.resolve(value)
             except ImageError as error:
@@ -112,11 +118,22 @@ def resolve_images(jobs: Iterable[Any], site: Site) -> dict[str, Resolved]:
     return images
 
 
-def exec_options(job: Any, rule: str, request: Request, site: Site, runtime_paths: Iterable[Path]) -> tuple[str, ...]:
-    """Give the options of `singularity exec` for a job: the site's, the rule's, its GPUs', Snakemake's own binds."""
+def exec_options(job: Any, rule: str, request: Request, site: Site) -> tuple[str, ...]:
+    """Give the options of `singularity exec` that the site, the rule and its GPUs ask for.
+
+    Raises WorkflowError for container_args that cannot be split or bind what is not there.
+    """
     of_rule = split_options(str(job.resources.get("container_args") or ""), f"Rule {rule}, resource container_args")
-    binds = [word for path in runtime_paths if path.exists() for word in ("--bind", str(path.absolute()))]
-    return (*site.container_options, *of_rule, *(["--nv"] if request.gpus else []), *binds)
+    check_sources(rule, of_rule)
+    return (*site.container_options, *of_rule, *(["--nv"] if request.gpus else []))
+
+
+def _roots(job: Any, site: Site, workflow: Any) -> list[Path]:
+    """Give the folders that the containers of a job need beside the working directory: its files', Snakemake's."""
+    files = [str(file) for one in jobs_in(job) for file in chain(one.input, one.output, one.log)]
+    caches = [str(path / "x") for path in workflow.runtime_paths if path.exists()]
+    seen = [Path(source) for source in bind_sources(site.container_options)]
+    return bind_roots([*files, *caches], site.workdir, seen)
 
 
 def _direct_task(
