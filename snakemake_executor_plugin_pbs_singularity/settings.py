@@ -81,8 +81,8 @@ class ExecutorSettings(ExecutorSettingsBase):
     container_args: str | None = field(
         default=None,
         metadata={
-            "help": "More options for every 'singularity exec', such as '--cleanenv'. A rule adds its own with the "
-            "resource container_args.",
+            "help": "More options for every 'singularity exec', after an equals sign as they begin with dashes: "
+            "--pbs-singularity-container-args='--cleanenv'. A rule adds its own with the resource container_args.",
             "env_var": True,
             "type": str,
             "metavar": "OPTIONS",
