@@ -6,6 +6,7 @@ a link out of the working directory, would be missing in the container.
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -42,11 +43,8 @@ def bind_roots(paths: Iterable[str], workdir: Path, seen: Sequence[Path] = ()) -
 
 def bind_sources(options: Sequence[str]) -> list[str]:
     """Give the sources of the binds among options of `singularity exec`: `-B X`, `--bind X:Y`, `--bind=X`."""
-    values = [
-        option.partition("=")[2] if "=" in option else following
-        for option, following in zip(options, [*options[1:], ""], strict=True)
-        if option in ("-B", "--bind") or option.startswith(("--bind=", "-B="))
-    ]
+    values = [following for option, following in pairwise(options) if option in ("-B", "--bind")]
+    values += [option.partition("=")[2] for option in options if option.startswith(("--bind=", "-B="))]
     return [bind.split(":")[0] for value in values for bind in value.split(",") if bind]
 
 

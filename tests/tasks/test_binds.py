@@ -94,6 +94,11 @@ def test_the_sources_of_binds_are_found_in_options(options: list[str]) -> None:
     assert bind_sources(["--nv", *options, "--cleanenv"]) == ["/a", "/c"]
 
 
+@pytest.mark.parametrize("options", [[], ["--nv"], ["--bind"]], ids=["none", "no bind", "a bind without its value"])
+def test_options_without_a_bind_have_no_sources(options: list[str]) -> None:
+    assert bind_sources(options) == []
+
+
 def test_a_rule_that_binds_what_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(WorkflowError, match=r"Rule a: container_args binds '/nosuch'"):
         check_sources("a", ["--bind", "/nosuch:/x"])
