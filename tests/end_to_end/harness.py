@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -78,35 +79,63 @@ def pbs_options() -> list[str]:
 
 def run(folder: Path, options: list[str], environment: Mapping[str, str], *, fails: bool) -> Run:
     """Run Snakemake to its end; that it fails is an error unless it is expected, and the other way round."""
-    with start(folder, options, environment) as process:
-        said, _ = process.communicate(timeout=TIME_LIMIT)
-    assert (process.returncode != 0) == fails, f"exit code {process.returncode}:\n{said}"
-    return Run(folder, process.returncode, said)
+    with start(folder, options, environment) as running:
+        exit_code = running.process.wait(TIME_LIMIT)
+    said = running.said
+    assert (exit_code != 0) == fails, f"exit code {exit_code}:\n{said}"
+    return Run(folder, exit_code, said)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run of Snakemake that goes on."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text(errors="replace")
+
+    def wait_for_jobs(self, count: int) -> dict[str, Submitted]:
+        """Wait until so many jobs are submitted and give them by their labels."""
+
+        def are_submitted() -> bool:
+            assert self.process.poll() is None, self.said
+            return len(submitted_in(self.said)) >= count
+
+        wait_until(are_submitted, f"{count} jobs are submitted")
+        return {job.label: job for job in submitted_in(self.said)}
+
+    def interrupt(self) -> int:
+        """Do what Ctrl-C does and wait for the end; give the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
 
 
 @contextlib.contextmanager
-def start(folder: Path, options: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def start(folder: Path, options: list[str], environment: Mapping[str, str]) -> Iterator[Running]:
     """Start Snakemake; it is interrupted if it is still there at the end of the block."""
-    process = subprocess.Popen(
-        command(*options),
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    with tempfile.NamedTemporaryFile(dir=folder.parent, prefix="said-", delete=False) as file:
+        process = subprocess.Popen(
+            command(*options),
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    running = Running(process, Path(file.name))
     try:
-        yield process
+        yield running
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
             try:
-                process.communicate(timeout=30)
+                running.interrupt()
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.communicate()
+                process.wait()
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
