@@ -1,6 +1,7 @@
 """A rule that fails tells what a person needs to know, and takes no other rule with it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,28 @@ rule mended:
     shell: "echo attempt >> attempts; test $(wc -l < attempts) = 3 && echo {resources.mem_mb} > {output}"
 """
 
+LONG = """
+rule all:
+    input: "one", "two"
+
+rule long:
+    output: "{name}"
+    container: "tools/beta"
+    resources: runtime=lambda wildcards: 1 if wildcards.name == "one" else 60
+    shell: "echo started {wildcards.name}; touch {output}; sleep 600"
+"""
+
 
 @pytest.fixture(scope="module")
-def failures(snakemake: Snakemake, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def long_run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Running]]:
+    """A run of two long jobs that goes on while others are tested, for its walltime is a minute."""
+    folder = write(tmp_path_factory.mktemp("long"), {"Snakefile": LONG})
+    with harness.start(folder, [*harness.pbs_options(), "--keep-going"], environment) as running:
+        yield folder, running
+
+
+@pytest.fixture(scope="module")
+def failures(snakemake: Snakemake, long_run: Running, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = write(tmp_path_factory.mktemp("failures"), {"Snakefile": WORKFLOW})
     return snakemake(folder, "--keep-going", fails=True)
 
@@ -110,7 +130,8 @@ def test_an_output_that_is_not_made_is_missed(failures: Run) -> None:
 
 
 def test_an_output_that_is_not_as_ensured_is_refused(failures: Run) -> None:
-    assert "empty" in failures.said.split("Output files are empty")[1] or "non_empty" in failures.said
+    assert "Detected unexpected empty output files" in failures.said
+    assert "Removing output files of failed job empty" in failures.said
 
 
 def test_what_pbs_refuses_fails_in_its_own_words(failures: Run) -> None:
@@ -126,7 +147,7 @@ def test_what_needs_a_failed_rule_is_not_run(failures: Run) -> None:
 
 def test_with_keep_going_all_else_is_made(failures: Run) -> None:
     made = {path.name for path in failures.folder.iterdir() if not path.name.startswith(".")}
-    assert made == {"Snakefile", "fine", "after_fine", "attempts", "mended", "missing.log", "nested.log"} - {"missing.log"}
+    assert made == {"Snakefile", "fine", "after_fine", "attempts", "mended", "nested.log"}
 
 
 def test_a_rule_is_tried_again_with_what_its_attempt_asks_for(failures: Run, environment: dict[str, str]) -> None:
@@ -147,19 +168,38 @@ def test_the_next_run_makes_what_failed_once_it_can_be_made(failures: Run, snake
     assert [job.label for job in again.submitted] == ["failed", "after_failed"]
 
 
-LONG = """
-rule all:
-    input: "one", "two"
-
-rule long:
-    output: "{name}"
-    container: "tools/beta"
-    resources: runtime=lambda wildcards: 1 if wildcards.name == "one" else 60
-    shell: "echo started {wildcards.name}; touch {output}; sleep 600"
-"""
-
-
 @pytest.fixture(scope="module")
-def killed(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, str]]:
-    """A run of two long jobs, one over its walltime and one deleted by hand; and the ids of the jobs."""
-    folder = write(tmp_path_factory.mktemp("long"), {"Snakefile": LONG})
+def killed(failures: Run, long_run: tuple[Path, Running], environment: dict[str, str]) -> Run:
+    """The long run at its end, after one job was deleted by hand and one ran over its walltime."""
+    folder, running = long_run
+    jobs = running.wait_for_jobs(2)
+    deleted = jobs["long (name=two)"]
+    wait_until(lambda: "started" in deleted.log.read_text(), "the job to be deleted runs")
+    assert pbs_command(environment, "qdel", deleted.pbs_id).returncode == 0
+    exit_code = running.process.wait(harness.TIME_LIMIT)
+    return Run(folder, exit_code, running.said)
+
+
+def errors_by_job(run: Run) -> dict[str, str]:
+    """Give what was said of each failure, by the label of the job."""
+    errors = re.findall(r"^Error in rule .*?:\n.*?(?=^\[|\Z)", run.said, re.MULTILINE | re.DOTALL)
+    return {job.label: error for job in run.submitted for error in errors if f": {job.pbs_id}\n" in error}
+
+
+def test_a_job_over_its_walltime_says_so_and_how_to_get_more(killed: Run) -> None:
+    error = errors_by_job(killed)["long (name=one)"]
+    assert "walltime" in error
+    assert "runtime" in error
+
+
+def test_a_job_that_somebody_deleted_says_so(killed: Run) -> None:
+    assert "deleted" in errors_by_job(killed)["long (name=two)"]
+
+
+def test_a_job_that_pbs_ended_shows_the_end_of_its_log(killed: Run) -> None:
+    assert "started one" in errors_by_job(killed)["long (name=one)"]
+
+
+def test_the_output_of_a_job_that_pbs_ended_is_removed(killed: Run) -> None:
+    assert killed.exit_code != 0
+    assert {path.name for path in killed.folder.iterdir()} == {".snakemake", "Snakefile"}
