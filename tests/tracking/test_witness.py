@@ -1,0 +1,209 @@
+"""Law 3: not knowing is not failing, and unknown is never success."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from images.made import as_somebody
+
+from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
+from snakemake_executor_plugin_pbs_singularity.pbs.outcome import TERMINATED
+from snakemake_executor_plugin_pbs_singularity.tracking.witness import (
+    ExitRecord,
+    Over,
+    is_over,
+    judge,
+    parse_record,
+    take_records,
+)
+
+WELL = ExitRecord(0, "node1")
+BADLY = ExitRecord(3, "node1")
+GRACE = 5.0
+
+RUNNING = JobStatus(State.RUNNING)
+DONE = JobStatus(State.FINISHED, 0)
+FAILED = JobStatus(State.FINISHED, 3)
+OVERDUE = JobStatus(State.FINISHED, -29)
+"""Killed for its walltime (transcript openpbs/09b)."""
+DELETED = JobStatus(State.FINISHED, 271)
+"""Deleted while it ran (transcript openpbs/08c)."""
+DELETED_EARLY = JobStatus(State.FINISHED, 0, substate=TERMINATED)
+DELETED_IN_QUEUE = JobStatus(State.FINISHED, None)
+UNKNOWN = JobStatus(State.UNKNOWN)
+BY_PBS = [OVERDUE, DELETED, DELETED_EARLY, DELETED_IN_QUEUE]
+
+records = st.none() | st.builds(ExitRecord, st.integers(0, 255), st.just("node1"))
+statuses = st.none() | st.builds(
+    JobStatus,
+    state=st.sampled_from(State),
+    exit_status=st.none() | st.integers(-30, 300),
+    substate=st.none() | st.sampled_from([TERMINATED, 92]),
+    run_count=st.integers(0, 2),
+    is_array=st.booleans(),
+)
+seconds = st.floats(0, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "seconds_over", "expected"),
+    [
+        # Nobody knows yet.
+        (None, None, 0, "goes on"),
+        (None, None, 1e6, "goes on"),
+        (None, RUNNING, 1e6, "goes on"),
+        (None, JobStatus(State.HELD), 1e6, "goes on"),
+        (None, JobStatus(State.MOVED), 1e6, "goes on"),
+        # The record is late, or never comes.
+        (None, DONE, 4.9, "goes on"),
+        (None, DONE, 5, "failed"),
+        (None, FAILED, 4.9, "goes on"),
+        (None, FAILED, 5, "failed"),
+        (None, UNKNOWN, 4.9, "goes on"),
+        (None, UNKNOWN, 5, "failed"),
+        # Whom PBS ended writes none.
+        *((None, status, 0, "failed") for status in BY_PBS),
+        # The record is there.
+        (WELL, None, 0, "succeeded"),
+        (WELL, RUNNING, 0, "succeeded"),
+        (WELL, DONE, 0, "succeeded"),
+        (WELL, UNKNOWN, 0, "succeeded"),
+        (BADLY, None, 0, "failed"),
+        (BADLY, RUNNING, 0, "failed"),
+        (BADLY, FAILED, 0, "failed"),
+        # PBS killed what says that it ended well.
+        *((WELL, status, 0, "failed") for status in BY_PBS),
+    ],
+)
+def test_two_witnesses_and_a_grace_time_make_one_outcome(
+    record: ExitRecord | None, status: JobStatus | None, seconds_over: float, expected: str
+) -> None:
+    over = judge(record, status, seconds_over, GRACE)
+    assert ("goes on" if over is None else "succeeded" if over.succeeded else "failed") == expected
+
+
+@given(status=statuses, seconds_over=seconds, grace=seconds)
+def test_without_a_record_nothing_ever_succeeds(status: JobStatus | None, seconds_over: float, grace: float) -> None:
+    over = judge(None, status, seconds_over, grace)
+    assert over is None or not over.succeeded
+
+
+@given(status=statuses, seconds_over=seconds, grace=seconds)
+def test_without_a_record_only_what_pbs_says_is_over_can_fail(
+    status: JobStatus | None, seconds_over: float, grace: float
+) -> None:
+    over = judge(None, status, seconds_over, grace)
+    assert over is None or (status is not None and is_over(status))
+
+
+@given(status=statuses, seconds_over=seconds, grace=seconds)
+def test_the_grace_time_is_kept_unless_pbs_ended_the_job(
+    status: JobStatus | None, seconds_over: float, grace: float
+) -> None:
+    if judge(None, status, seconds_over, grace) is not None:
+        assert status is not None
+        assert status.ended_by_pbs or seconds_over >= grace
+
+
+@given(record=records, status=statuses, seconds_over=seconds, grace=seconds)
+def test_success_needs_a_record_of_zero_and_no_word_of_pbs_against_it(
+    record: ExitRecord | None, status: JobStatus | None, seconds_over: float, grace: float
+) -> None:
+    over = judge(record, status, seconds_over, grace)
+    if record is None or record.exit_status != 0 or (status is not None and status.ended_by_pbs):
+        assert over is None or not over.succeeded
+    else:
+        assert over == Over(record, status)
+        assert over.succeeded
+
+
+@given(record=records, status=statuses, earlier=seconds, later=seconds)
+def test_what_is_over_stays_over(
+    record: ExitRecord | None, status: JobStatus | None, earlier: float, later: float
+) -> None:
+    earlier, later = sorted((earlier, later))
+    if judge(record, status, earlier, GRACE) is not None:
+        assert judge(record, status, later, GRACE) is not None
+
+
+# Records
+
+
+def write_record(folder: Path, token: str, exit_status: int = 0) -> Path:
+    path = folder / token
+    path.write_text(f"exit_status={exit_status}\nstarted=1\nended=2\nhost=node1\npbs_jobid=7.server\n")
+    return path
+
+
+def test_records_are_given_once_by_token(tmp_path: Path) -> None:
+    write_record(tmp_path, "a", 0)
+    write_record(tmp_path, "b", 3)
+    assert dict(take_records(tmp_path)) == {"a": WELL, "b": BADLY}
+    assert dict(take_records(tmp_path)) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    part = write_record(tmp_path, "a.part")
+    assert dict(take_records(tmp_path)) == {}
+    assert part.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\0\xff", b"exit_status=0\n", b"exit_status=\nhost=node1\n", b"host=node1\n", b"exit_status=x\nhost=n\n"],
+)
+def test_garbage_is_no_record_and_not_read_again(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(text)
+    write_record(tmp_path, "good")
+    assert dict(take_records(tmp_path)) == {"good": WELL}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_vanishes_keeps_nobody_from_reading_the_others(tmp_path: Path) -> None:
+    for name in ("a", "z"):
+        (tmp_path / name).symlink_to("vanished")
+    write_record(tmp_path, "good")
+    assert dict(take_records(tmp_path)) == {"good": WELL}
+
+
+def test_a_record_that_cannot_be_read_is_read_when_it_can() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        late = write_record(folder, "late")
+        late.chmod(0o000)
+        with as_somebody():
+            assert dict(take_records(folder)) == {}
+        late.chmod(0o600)
+        assert dict(take_records(folder)) == {"late": WELL}
+
+
+def test_a_folder_among_the_records_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    write_record(tmp_path, "good")
+    assert dict(take_records(tmp_path)) == {"good": WELL}
+
+
+def test_records_that_are_out_of_reach_say_nothing_of_any_job(tmp_path: Path) -> None:
+    assert dict(take_records(tmp_path / "away")) == {}
+
+
+@given(st.text())
+def test_any_text_is_a_record_or_is_not(text: str) -> None:
+    assert parse_record(text) is None or "exit_status" in text
+
+
+@given(exit_status=st.integers(0, 255), host=st.text(st.characters(categories=["L", "N", "P"]), min_size=1))
+def test_a_whole_record_is_read(exit_status: int, host: str) -> None:
+    text = f"exit_status={exit_status}\nstarted=1\nended=2\nhost={host}\npbs_jobid=\n"
+    assert parse_record(text) == ExitRecord(exit_status, host)
+
+
+@given(st.integers(0, 30))
+def test_a_record_cut_short_never_says_more_than_the_whole(length: int) -> None:
+    whole = "exit_status=127\nstarted=1\nended=2\nhost=node1\n"
+    record = parse_record(whole[: len(whole) - length])
+    assert record is None or record.exit_status == 127
