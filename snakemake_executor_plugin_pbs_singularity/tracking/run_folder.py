@@ -11,6 +11,8 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from ..text import one_line
 KEPT_DAYS = 30
 """Days that a log stays after it was last written to."""
 _LONGEST_NAME = 150
-"""Characters of a file name, of which most file systems take 255 bytes."""
+"""Bytes of the part of a file name that comes from outside; most file systems take 255 for the whole."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def make_run_folder(state: Path) -> RunFolder:
         path.mkdir(mode=0o700, exist_ok=True)
     _remove_old_files(folder.logs)
     _remove_old_files(folder.pbs)
+    _remove_empty_files(folder.pbs)
     return folder
 
 
@@ -75,14 +78,27 @@ def remove_if_empty(log: Path) -> None:
 
 
 def _remove_old_files(folder: Path) -> None:
-    """Remove what was not written to for KEPT_DAYS, and empty files after an hour: PBS writes them late."""
+    """Remove what was not written to for KEPT_DAYS."""
+    for path, age, _ in _files(folder):
+        if age > KEPT_DAYS * 86400:
+            path.unlink(missing_ok=True)
+
+
+def _remove_empty_files(folder: Path) -> None:
+    """Remove empty files after an hour: PBS writes them when their run has long gone on."""
+    for path, age, size in _files(folder):
+        if size == 0 and age > 3600:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
+    """Give each file with its age in seconds and its size; another run may be tidying up too."""
     now = time.time()
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names):
-            facts = path.stat()
-            age = now - facts.st_mtime
-            if age > KEPT_DAYS * 86400 or (facts.st_size == 0 and age > 3600):
-                path.unlink()
+            with suppress(FileNotFoundError):
+                facts = path.lstat()
+                yield path, now - facts.st_mtime, facts.st_size
 
 
 def new_token() -> str:
@@ -99,4 +115,6 @@ def write_private(path: Path, text: str) -> None:
 def _file_name(text: str) -> str:
     """Give text as part of a file name: one component, no control characters, short enough."""
     name = one_line(text).replace("/", "_").strip(".")
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    return f"{name.encode()[:_LONGEST_NAME].decode(errors='ignore')}…"

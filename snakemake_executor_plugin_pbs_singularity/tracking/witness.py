@@ -31,19 +31,31 @@ class Over:
     @property
     def succeeded(self) -> bool:
         """Tell whether the task's own record says so and PBS does not gainsay it."""
-        return self.record is not None and self.record.exit_status == 0 and not (self.status is not None and self.status.ended_by_pbs)
+        gainsaid = self.status is not None and self.status.ended_by_pbs
+        return self.record is not None and self.record.exit_status == 0 and not gainsaid
 
 
 def take_records(folder: Path) -> Iterator[tuple[str, ExitRecord]]:
-    """Give the exit records that have come, by token, with one scan of the folder, and remove them."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.endswith(".part")]
-    for name in names:
-        path = folder / name
-        record = parse_record(path.read_text(errors="replace"))
-        path.unlink()
+    """Give the exit records that have come, by token, with one scan of the folder, and remove them.
+
+    What cannot be read now, as a network file system has its moments, is left for the next time.
+    """
+    for path in _entries(folder):
+        try:
+            record = parse_record(path.read_text(errors="replace"))
+            path.unlink()
+        except OSError:
+            continue
         if record is not None:
-            yield name, record
+            yield path.name, record
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry) for entry in entries if not entry.name.endswith(".part")]
+    except OSError:
+        return []
 
 
 def parse_record(text: str) -> ExitRecord | None:
