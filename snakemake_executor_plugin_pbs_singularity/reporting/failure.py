@@ -1,6 +1,7 @@
 """A failed task in words: what ended it, what to do, and the last lines of its log."""
 
 from pathlib import Path
+from unicodedata import category
 
 from ..pbs import Verdict, explain_code, explain_exit
 from ..tracking.witness import Over
@@ -13,9 +14,10 @@ _TAIL_BYTES = 16_384
 def explain(over: Over, grace: float) -> Verdict:
     """Say why a task that is over did not succeed."""
     by_pbs = explain_exit(over.status) if over.status is not None else None
-    if over.record is not None:
-        return by_pbs or explain_code(over.record.exit_status, over.status) or Verdict("PBS ended the job.")
     ended_by_itself = over.status is None or not over.status.ended_by_pbs
+    if over.record is not None:
+        by_itself = explain_code(over.record.exit_status, over.status)
+        return (by_itself if ended_by_itself else by_pbs) or Verdict("PBS ended the job.")
     lost_record = (
         f" Its exit record did not appear within {grace:g} seconds: its job script was cut short, or could not "
         "write to the working directory."
@@ -39,19 +41,19 @@ def failure_message(verdict: Verdict, logs: list[Path]) -> str:
 
 
 def last_lines(path: Path, most: int = TAIL_LINES) -> list[str]:
-    """Give the last lines of a file, without control characters that would upset a terminal; none if it is missing.
+    """Give the last lines of a file, without control characters that would upset a terminal.
 
-    Only its end is read, so a log of any size will do.
+    Only its end is read, so a log of any size will do. None are given of a file that is missing or cannot be read.
     """
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return []
     lines = text.splitlines()
-    if size > _TAIL_BYTES:
+    if size > _TAIL_BYTES and len(lines) > 1:
         lines = lines[1:]
-    shown = ["".join(c if c.isprintable() or c == "\t" else "�" for c in line) for line in lines]
+    shown = ["".join(c if c.isprintable() or c == "\t" or category(c) == "Zs" else "�" for c in line) for line in lines]
     return shown[-most:]
