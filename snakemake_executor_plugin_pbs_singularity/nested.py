@@ -1,20 +1,24 @@
-"""Snakemake on the compute node, for a nested task: `python -m …nested DESCRIPTION`.
+"""Snakemake on the compute node, for a nested task: `python -P -m …nested DESCRIPTION`.
 
 The description says what a command line cannot: target jobs whatever their wildcards hold, and the image
-file of each `container:` value, so that the node needs neither network nor library search. Three functions
+file of each `container:` value, so that the node needs neither network nor library search. Four functions
 of Snakemake are replaced to use it, in this process and nowhere else: the parser of `--target-jobs`, the
-`Image` of a container value, and `shellcmd`, which quotes paths with `repr`.
+`Image` of a container value, `shellcmd`, which quotes paths with `repr`, and `spawn_job`, with which a group
+starts a Snakemake for each of its jobs that have to run in a process of their own.
+
+With -P, since a file of the working directory is no module of Python's, even if it is called `copy.py`.
 """
 
 import json
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .tasks.command_line import Target
+from .tasks.command_line import Target, nested_command_line
 from .tasks.script import Container, container_command, container_command_with_tmpdir
 
 
@@ -45,8 +49,8 @@ class Description:
 
 
 def main(path: str) -> None:
-    """Run Snakemake as the description says; ends the process with Snakemake's exit status."""
-    description = Description.from_json(Path(path).read_text())
+    """Run Snakemake as the description in a file says, or on stdin for `-`; exits with Snakemake's exit status."""
+    description = Description.from_json(sys.stdin.read() if path == "-" else Path(path).read_text())
     import snakemake.cli
     from snakemake.target_jobs import TargetSpec
 
@@ -54,7 +58,24 @@ def main(path: str) -> None:
     snakemake.cli.parse_target_jobs_cli_args = lambda _: targets
     if description.runtime is not None:
         _use_image_files(description, description.runtime)
+    _spawn_the_same(description)
     snakemake.cli.main(description.arguments)
+
+
+def _spawn_the_same(description: Description) -> None:
+    """Let Snakemake start this module where it starts another Snakemake, which would not know of the images."""
+    from snakemake.exceptions import SpawnedJobError
+    from snakemake.executors import local
+
+    def spawn_job(self: Any, job: Any) -> None:
+        command_line = nested_command_line(self, job, Path.cwd(), in_container=description.runtime is not None)
+        arguments = [*command_line.arguments, "--quiet", "progress", "rules", "host"]
+        spawned = replace(description, arguments=arguments, targets=command_line.targets)
+        words = [sys.executable, "-P", "-m", f"{__package__}.nested", "-"]
+        if subprocess.run(words, input=spawned.to_json(), text=True, check=False).returncode != 0:
+            raise SpawnedJobError
+
+    local.Executor.spawn_job = spawn_job
 
 
 def _use_image_files(description: Description, runtime: str) -> None:

@@ -179,7 +179,8 @@ def direct_script(task: DirectTask, surroundings: Surroundings) -> str:
 
 def nested_script(task: NestedTask, surroundings: Surroundings) -> str:
     """Give the script of a nested task: Snakemake on the node, told by a file what to do."""
-    command = shlex.join([task.python, "-m", "snakemake_executor_plugin_pbs_singularity.nested", str(task.description)])
+    module = "snakemake_executor_plugin_pbs_singularity.nested"
+    command = shlex.join([task.python, "-P", "-m", module, str(task.description)])
     lines = [
         *_opening(surroundings),
         f"{task.precommand} &&" if task.precommand else "",

@@ -146,7 +146,7 @@ def test_a_nested_task_is_started_with_python_and_description_of_any_name(
     ended = node.run(NestedTask(str(python), Path("/runs", name)), sh)
     assert ended.status == 0, ended
     module = "snakemake_executor_plugin_pbs_singularity.nested"
-    assert recorded(node.workdir) == ["-m", module, str(Path("/runs", name))]
+    assert recorded(node.workdir) == ["-P", "-m", module, str(Path("/runs", name))]
 
 
 def directives(script: str) -> list[str]:
