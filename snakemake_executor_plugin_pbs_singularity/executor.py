@@ -158,6 +158,9 @@ class Executor(RemoteExecutor):
         """Print a job's error without the base class's hint at a cluster's log: the message names the logs."""
         if job_info.external_jobid is not None:
             details["external_jobid"] = job_info.external_jobid
+        if job_info.job.is_group():  # for which Snakemake shows neither message nor id
+            pbs_job = f" (PBS job {job_info.external_jobid})" if job_info.external_jobid is not None else ""
+            self.logger.error(f"Group {job_info.job.groupid}{pbs_job} failed. {msg or ''}".rstrip())
         AbstractExecutor.print_job_error(self, job_info, msg, **details)
 
     @property
