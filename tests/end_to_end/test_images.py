@@ -35,6 +35,26 @@ rule run_rule:
     run:
         shell("cp /etc/os-release {{output}}")
 
+rule grouped_run:
+    output: "grouped_run.txt"
+    group: "together"
+    container: "deep_learning/alpha"
+    run:
+        shell("cp /etc/os-release {{output}}")
+
+rule grouped_shadow:
+    output: "grouped_shadow.txt"
+    group: "together"
+    shadow: "minimal"
+    container: "{uri}"
+    shell: "cp /etc/os-release {{output}}"
+
+rule after_group:
+    input: "grouped_run.txt", "grouped_shadow.txt"
+    output: "grouped.txt"
+    group: "together"
+    shell: "cat {{input}} > {{output}}"
+
 rule bare:
     output: "bare.txt"
     shell: "cp /etc/os-release {{output}}"
@@ -42,6 +62,7 @@ rule bare:
 
 SCRIPT = "import shutil\nshutil.copy('/etc/os-release', snakemake.output[0])\n"
 
+TARGETS = ("all", "bare.txt", "grouped.txt")
 LOCAL = () if ON_PATH else ("--pbs-singularity-pbs", "local")
 
 
@@ -49,7 +70,7 @@ LOCAL = () if ON_PATH else ("--pbs-singularity-pbs", "local")
 def nine(snakemake: Snakemake, library: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Run:
     workflow = WORKFLOW.format(path=library / "tools/beta.sif", uri=registry.uri("test/delta:1"))
     folder = write(tmp_path_factory.mktemp("nine"), {"Snakefile": workflow, "release.py": SCRIPT})
-    return snakemake(folder, *LOCAL, "all", "bare.txt")
+    return snakemake(folder, *LOCAL, *TARGETS)
 
 
 def image_of(output: str) -> str:
@@ -65,8 +86,13 @@ def test_a_rule_without_a_container_runs_on_the_bare_node(nine: Run) -> None:
     assert nine.text("bare.txt") == Path("/etc/os-release").read_text().removesuffix("\n")
 
 
-def test_every_rule_but_the_target_is_a_job_of_pbs(nine: Run) -> None:
-    assert len({job.pbs_id for job in nine.submitted}) == 10
+@pytest.mark.parametrize(("rule", "image"), [("run", "library"), ("shadow", "uri")])
+def test_a_rule_of_a_group_runs_in_the_image_that_it_names(nine: Run, rule: str, image: str) -> None:
+    assert image_of(nine.text(f"grouped_{rule}.txt")) == IMAGES[image]
+
+
+def test_every_rule_and_every_group_is_a_job_of_pbs(nine: Run) -> None:
+    assert len({job.pbs_id for job in nine.submitted}) == 9 + 1 + 1
 
 
 def test_an_image_of_a_registry_is_pulled_once(nine: Run) -> None:
@@ -74,7 +100,7 @@ def test_an_image_of_a_registry_is_pulled_once(nine: Run) -> None:
 
 
 def test_a_second_run_has_nothing_to_do(nine: Run, snakemake: Snakemake) -> None:
-    again = snakemake(nine.folder, *LOCAL, "all", "bare.txt")
+    again = snakemake(nine.folder, *LOCAL, *TARGETS)
     assert "Nothing to be done" in again.said
     assert again.submitted == []
 
