@@ -1,0 +1,134 @@
+"""The options of the plugin, as Snakemake's own command line reads them."""
+
+import shlex
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.cli import get_argument_parser
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+from snakemake_executor_plugin_pbs_singularity import settings as module
+from snakemake_executor_plugin_pbs_singularity.settings import (
+    ExecutorSettings,
+    container_options,
+    library_folders,
+    split_options,
+)
+
+every_option = pytest.mark.parametrize("option", fields(ExecutorSettings), ids=lambda option: option.name)
+
+
+def read(arguments: list[str]) -> ExecutorSettings:
+    """Read a command line as Snakemake does."""
+    args = get_argument_parser().parse_args(arguments)
+    settings = ExecutorPluginRegistry().get_plugin("pbs-singularity").get_settings(args)
+    assert isinstance(settings, ExecutorSettings)
+    return settings
+
+
+# The command line
+
+
+@every_option
+def test_every_option_says_what_it_is_and_what_it_takes(option: Field[Any]) -> None:
+    help_text = option.metadata["help"]
+    assert help_text[0].isupper() or help_text.startswith("PBS")
+    assert help_text.endswith(".")
+    assert len(help_text) > 40
+    assert option.metadata.get("metavar") or option.metadata.get("choices")
+    assert option.metadata["type"] is str
+
+
+@every_option
+def test_every_option_can_be_given_on_the_command_line_and_in_the_environment(
+    option: Field[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = "openpbs" if option.name == "pbs" else "/a b"
+    assert getattr(read([f"--pbs-singularity-{option.name.replace('_', '-')}", value]), option.name) == value
+    monkeypatch.setenv(f"SNAKEMAKE_PBS_SINGULARITY_{option.name.upper()}", value)
+    assert getattr(read([]), option.name) == value
+
+
+def test_without_options_everything_has_its_default() -> None:
+    assert read([]) == ExecutorSettings()
+
+
+def test_the_help_of_snakemake_names_every_option() -> None:
+    text = get_argument_parser().format_help()
+    for option in fields(ExecutorSettings):
+        assert f"--pbs-singularity-{option.name.replace('_', '-')}" in text
+
+
+# The library
+
+
+def test_library_folders_are_searched_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b", "a", "home/c"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    given_folders = ExecutorSettings(library=f"{tmp_path}/b:a::~/c:")
+    assert library_folders(given_folders) == (tmp_path / "b", tmp_path / "a", tmp_path / "home/c")
+
+
+def test_the_default_library_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DEFAULT_LIBRARY", tmp_path / "absent")
+    assert library_folders(ExecutorSettings()) == ()
+    monkeypatch.setattr(module, "DEFAULT_LIBRARY", tmp_path)
+    assert library_folders(ExecutorSettings()) == (tmp_path,)
+
+
+def test_no_library_can_be_asked_for() -> None:
+    assert library_folders(ExecutorSettings(library="")) == ()
+
+
+@pytest.mark.parametrize("name", ["absent", "file"])
+def test_a_library_that_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkflowError) as error:
+        library_folders(ExecutorSettings(library=f"{tmp_path}:{tmp_path / name}"))
+    assert str(error.value) == (
+        f"--pbs-singularity-library: the folder {str(tmp_path / name)!r} does not exist or is not a folder. "
+        "Give the folder that holds your site's images, or leave the option out."
+    )
+
+
+# Options of the container
+
+
+def test_binds_and_arguments_are_words(tmp_path: Path) -> None:
+    settings = ExecutorSettings(bind=f"{tmp_path},{tmp_path}:/data:ro,", container_args="--cleanenv --env 'A=b c' --nv")
+    assert container_options(settings) == (
+        *("--bind", str(tmp_path), "--bind", f"{tmp_path}:/data:ro"),
+        *("--cleanenv", "--env", "A=b c", "--nv"),
+    )
+
+
+def test_without_options_a_container_gets_none() -> None:
+    assert container_options(ExecutorSettings()) == ()
+    assert container_options(ExecutorSettings(bind="", container_args="")) == ()
+
+
+def test_a_bind_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match=r"--pbs-singularity-bind: '.*/absent' does not exist here.*correct"):
+        container_options(ExecutorSettings(bind=f"{tmp_path},{tmp_path}/absent:/data"))
+
+
+def test_unbalanced_quotes_are_refused_by_the_name_of_their_option() -> None:
+    with pytest.raises(WorkflowError, match=r"--pbs-singularity-container-args: cannot split .* Balance its quotes"):
+        container_options(ExecutorSettings(container_args="--env 'A=b"))
+
+
+@given(st.lists(st.text()))
+def test_quoted_words_come_back(words: list[str]) -> None:
+    assert split_options(shlex.join(words), "here") == words
+
+
+@pytest.mark.parametrize("text", ["$HOME `id` $(id) *", "a;b|c&d >e", "~/x"])
+def test_nothing_is_expanded_or_run(text: str) -> None:
+    assert split_options(text, "here") == text.split(" ")
