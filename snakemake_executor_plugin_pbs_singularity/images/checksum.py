@@ -42,7 +42,7 @@ def sha256_of(image: Path, cache: Path, *, afresh: bool = False) -> str:
             known = _recall(cache, path, version)
             if known is not None:
                 return known
-        checksum = _tree_checksum(path) if unpacked else _file_checksum(path)
+        checksum = _tree_checksum(path) if unpacked else file_checksum(path)
         if _version(path) != version:
             raise ImageError(f"The image {image} changed while it was read.", "Try again when nobody writes it.")
     except OSError as error:
@@ -91,7 +91,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _file_checksum(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """Compute the SHA-256 of a file as 64 digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -109,7 +110,7 @@ def _contents(path: Path) -> str:
     if stat.S_ISLNK(mode):
         return f"link {os.fsencode(path.readlink())!r}"
     if stat.S_ISREG(mode):
-        return f"{'program' if mode & 0o111 else 'file'} {_file_checksum(path)}"
+        return f"{'program' if mode & 0o111 else 'file'} {file_checksum(path)}"
     return "folder" if stat.S_ISDIR(mode) else "special"
 
 

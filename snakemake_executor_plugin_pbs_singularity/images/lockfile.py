@@ -1,7 +1,7 @@
 """``images.lock``: what every image of a workflow was. Beside the Snakefile, to be read and kept with it.
 
 It is TOML, an ``[[image]]`` for each reference, sorted, so that a change of one image is a change of a few lines. The
-store keeps what is known of a pulled image in the same form, in a hidden file beside it.
+store keeps what is known of a pulled image in the same form, see record.py.
 """
 
 import contextlib
@@ -94,38 +94,9 @@ def write_lock(path: Path, images: Iterable[LockedImage]) -> None:
     """Write a lock file, whole or not at all. Raises ImageError if it cannot be written."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-        _write(path, _HEAD + "".join(map(_table, sorted(images, key=lambda image: image.reference))), mode)
+        write_text(path, _HEAD + "".join(map(as_toml, sorted(images, key=lambda image: image.reference))), mode)
     except OSError as error:
         raise ImageError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def record_path(image: Path) -> Path:
-    """Give the file beside an image of the store that says what was pulled."""
-    return image.with_name(f".{image.name}.toml")
-
-
-def read_record(image: Path) -> LockedImage | None:
-    """Give what is known of an image in the store; None if nothing is, or what is there is damaged."""
-    try:
-        (record,) = read_lock(record_path(image)).values()
-    except (ImageError, ValueError):
-        return None
-    return record
-
-
-def write_record(image: Path, record: LockedImage) -> None:
-    """Note down what an image in the store is, for whoever may read the image. Raises ImageError."""
-    path = record_path(image)
-    try:
-        _write(path, f"# What is known of {image.name}.\nversion = {VERSION}\n{_table(record)}",
-               stat.S_IMODE(image.stat().st_mode) & 0o666)  # fmt: skip
-    except OSError as error:
-        raise ImageError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def now() -> datetime:
-    """Give the time as lock files have it."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _image(table: Mapping[str, Any], number: int) -> LockedImage:
@@ -160,7 +131,8 @@ def _image(table: Mapping[str, Any], number: int) -> LockedImage:
     return image
 
 
-def _table(image: LockedImage) -> str:
+def as_toml(image: LockedImage) -> str:
+    """Give one image as lock files have it."""
     lines = [
         "",
         "[[image]]",
@@ -179,8 +151,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(path: Path, text: str, mode: int | None) -> None:
-    """Write under a temporary name and rename; permissions are the umask's unless given."""
+def write_text(path: Path, text: str, mode: int | None) -> None:
+    """Write a file under a temporary name and rename; permissions are the umask's unless given."""
     file, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(file, "w", encoding="utf-8") as stream:

@@ -32,15 +32,21 @@ from tenacity import (
 )
 
 from .check import check_image
+from .checksum import file_checksum
 from .errors import ImageError
 from .failures import PassingError, explain
 from .group import Watch, bytes_handled, run_group
+from .lockfile import LockedImage
+from .record import now, record_path, runtime_words, write_record
 from .reference import UriReference, parse_reference
+from .registry_name import fixed_digest
 from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
 from .store import stored_path
 
 Report = Callable[[str], None]
 """Takes a line for the user."""
+AskDigest = Callable[[UriReference], str | None]
+"""Gives what a URI means in its registry now; None where that is not known."""
 
 TIME_LIMIT = 4 * 3600.0
 """Seconds for one pull. Packing 1.5 GB takes 150 s; the largest images over a slow line stay below this."""
@@ -65,6 +71,7 @@ def ensure_pulled(
     time_limit: float = TIME_LIMIT,
     first_pause: float = FIRST_PAUSE,
     stop: threading.Event | None = None,
+    ask_digest: AskDigest = fixed_digest,
 ) -> Path:
     """Give the image file of a URI in the store, pulling it if it is not there.
 
@@ -77,6 +84,9 @@ def ensure_pulled(
     ``SINGULARITY_TMPDIR`` in it, images are unpacked within the store, as ``/tmp`` is often too small.
 
     Once ``stop`` is set, a pull under way is ended, also by an ImageError.
+
+    What was pulled is noted down beside the image, see record.py; with its digest if ``ask_digest`` gives the same
+    before and after, as a tag can move meanwhile.
 
     Raises ImageError if the URI is none, the store cannot be written or the pull fails; with the last
     lines that the runtime wrote. Interrupted by an exception such as KeyboardInterrupt, or in the main
@@ -107,7 +117,7 @@ def ensure_pulled(
                 reraise=True,
             )
             with _termination_as_exit():
-                attempts(_pull, reference, destination, runtime, report, environment, time_limit, stop)
+                attempts(_pull, reference, destination, runtime, report, environment, time_limit, stop, ask_digest)
     return destination
 
 
@@ -201,6 +211,7 @@ def _pull(
     environment: Mapping[str, str],
     time_limit: float,
     stop: threading.Event,
+    ask_digest: AskDigest,
 ) -> None:
     """Pull once, to a temporary folder beside the destination, and rename the image if it is good."""
     report(f"Pulling {reference.shown} with {runtime} to {destination}.")
@@ -211,11 +222,13 @@ def _pull(
         tmpdir = _make_tmpdir(environment, work)
         image = work / f"image{destination.suffix}"
         arguments = pull_arguments(runtime, image, reference.uri)
+        digest = ask_digest(reference)
         watch = _watcher(reference.shown, work, report, time_limit, stop)
         status = run_group(arguments, _with_tmpdir(environment, runtime, tmpdir), work, work / "log", watch)
         if status != 0:
             raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
         _accept(image, reference)
+        _note_down(image, destination, reference, digest if ask_digest(reference) == digest else None, runtime)
         _finish(image, destination)
     except OSError as error:
         raise ImageError(
@@ -312,6 +325,14 @@ def _accept(image: Path, reference: UriReference) -> None:
         raise ImageError(
             f"{reference.shown} was pulled, but: {reason}", "Check that the URI leads to an image."
         ) from error
+
+
+def _note_down(image: Path, destination: Path, reference: UriReference, digest: str | None, runtime: Runtime) -> None:
+    """Keep what an image is, before it has its final name: what is there is always known."""
+    size = image.stat().st_size
+    record = LockedImage(reference.shown, digest, file_checksum(image), size, now(), runtime_words(runtime))
+    write_record(image, record, 0o600 | destination.parent.stat().st_mode & 0o044)
+    record_path(image).replace(record_path(destination))
 
 
 def _finish(image: Path, destination: Path) -> None:

@@ -65,6 +65,10 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
-def is_fixed(reference: UriReference) -> bool:
-    """Tell whether a URI names one image for ever, which only a digest does."""
-    return reference.scheme in OCI_SCHEMES and "@sha256:" in reference.rest
+def fixed_digest(reference: UriReference) -> str | None:
+    """Give the digest in a URI, by which it names one image for ever; None if it has none.
+
+    Raises ImageError as registry_name does.
+    """
+    name = registry_name(reference)
+    return name.digest if name is not None else None

@@ -31,13 +31,13 @@ def image(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read whole."""
     files: list[Path] = []
-    original = checksum._file_checksum
+    original = checksum.file_checksum
 
     def read(path: Path) -> str:
         files.append(path)
         return original(path)
 
-    monkeypatch.setattr(checksum, "_file_checksum", read)
+    monkeypatch.setattr(checksum, "file_checksum", read)
     return files
 
 
@@ -143,7 +143,7 @@ def test_an_image_that_is_written_meanwhile_has_no_checksum(
         path.write_bytes(b"new contents")
         return "0" * 64
 
-    monkeypatch.setattr(checksum, "_file_checksum", read_slowly)
+    monkeypatch.setattr(checksum, "file_checksum", read_slowly)
     with pytest.raises(ImageError, match="changed while it was read"):
         sha256_of(image, cache)
 

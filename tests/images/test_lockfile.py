@@ -11,13 +11,8 @@ from snakemake_executor_plugin_pbs_singularity.images.errors import ImageError
 from snakemake_executor_plugin_pbs_singularity.images.lockfile import (
     LockedImage,
     read_lock,
-    read_record,
-    record_path,
     write_lock,
-    write_record,
 )
-
-from . import made
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 PULLED = LockedImage(
@@ -162,22 +157,3 @@ def test_no_contents_end_in_anything_but_images_or_words(
         read, said = {}, str(error)
     assert read == {}
     assert not said or "any.lock is" in said
-
-
-# --- what is noted down beside an image of the store ---
-
-
-def test_a_record_is_read_by_whoever_reads_the_image(tmp_path: Path) -> None:
-    image = made.write(tmp_path / "ubuntu.sif")
-    image.chmod(0o755)
-    write_record(image, PULLED)
-    assert read_record(image) == PULLED
-    assert stat.S_IMODE(record_path(image).stat().st_mode) == 0o644
-    assert record_path(image).name.startswith(".")
-
-
-@pytest.mark.parametrize("contents", [None, "", "version = 1\n", "version = 9\n", GOOD + GOOD])
-def test_a_record_that_is_missing_or_damaged_is_none(tmp_path: Path, contents: str | None) -> None:
-    if contents is not None:
-        record_path(tmp_path / "a.sif").write_text(contents)
-    assert read_record(tmp_path / "a.sif") is None

@@ -72,11 +72,11 @@ class Site:
         )
 
     def leftovers(self) -> list[str]:
-        """Everything in the store but images and locks."""
+        """Everything in the store but images, what is known of them, and locks."""
         return [
             str(path)
             for path in self.store.glob("*/*")
-            if path.suffix != ".lock" and (path.name.startswith(".") or path.suffix != ".sif")
+            if path.suffix not in (".lock", ".toml") and (path.name.startswith(".") or path.suffix != ".sif")
         ]
 
 

@@ -22,7 +22,7 @@ from snakemake_executor_plugin_pbs_singularity.images.errors import ImageError
 from snakemake_executor_plugin_pbs_singularity.images.failures import PassingError
 from snakemake_executor_plugin_pbs_singularity.images.reference import UriReference
 from snakemake_executor_plugin_pbs_singularity.images.registry import credentials, digest_of, may_use_http, size_of
-from snakemake_executor_plugin_pbs_singularity.images.registry_name import is_fixed, registry_name
+from snakemake_executor_plugin_pbs_singularity.images.registry_name import fixed_digest, registry_name
 from tools.debian import command
 from tools.images import TestImages
 from tools.registry import Registry, registry_tools
@@ -105,9 +105,9 @@ def test_what_can_be_no_name_is_an_error_that_shows_it(rest: str) -> None:
 
 
 def test_only_a_digest_is_for_ever() -> None:
-    assert is_fixed(docker(f"a@{DIGEST}"))
-    assert not is_fixed(docker("a:1.0"))
-    assert not is_fixed(UriReference("https", f"web.example/a@{DIGEST}"))
+    assert fixed_digest(docker(f"a@{DIGEST}"))
+    assert not fixed_digest(docker("a:1.0"))
+    assert not fixed_digest(UriReference("https", f"web.example/a@{DIGEST}"))
 
 
 # --- an open registry ---
