@@ -251,13 +251,14 @@ def demo() -> int:
     return 0
 
 
-def _terminate(number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def main() -> int:
     """Run the demo; known failures and interruptions end in words."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, SIGINT would be ignored
+        signal.signal(number, _interrupt)
     RESULTS.mkdir(exist_ok=True)
     try:
         with locked(RESULTS / ".lock"):
