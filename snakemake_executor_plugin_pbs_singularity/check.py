@@ -1,11 +1,14 @@
 """A bad request fails at second zero: all jobs of a run are looked at before the first is submitted."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from threading import Thread
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .images import ImageError
+from .images import ImageError, UriReference, parse_reference
+from .images.lock import lock_key, unfixed_words
+from .images.locked import moved_tags
 from .pbs import ErrorKind, PbsError, check_queue
 from .settings import ExecutorSettings
 from .site import Site
@@ -44,3 +47,24 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
             problems[f"Rule {rule}: {error}"] = None
     if problems:
         raise WorkflowError("\n".join(["Nothing was submitted:", *problems]))
+
+
+def point_out_moving_tags(jobs: Iterable[Any], site: Site, warn: Callable[[str], None]) -> None:
+    """Warn, once each, of images that are not locked and whose tag moves: `latest`, and those that have moved.
+
+    Registries are asked meanwhile, by a thread: no run waits for them.
+    """
+    values = {job.container_img_url for job in jobs if job.container_img_url}
+    unlocked = sorted(value for value in values if site.lock is None or lock_key(value) not in site.lock.images)
+    references = [parse_reference(value) for value in unlocked]
+    for reference in references:
+        words = unfixed_words(reference) if isinstance(reference, UriReference) else None
+        if words is not None:
+            warn(words)
+
+    def ask() -> None:
+        for words in moved_tags(unlocked, site.store, site.runtime, site.environment):
+            warn(words)
+
+    if any(isinstance(reference, UriReference) for reference in references):
+        Thread(target=ask, name="moved tags", daemon=True).start()

@@ -14,7 +14,7 @@ from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from .check import check_jobs
+from .check import check_jobs, point_out_moving_tags
 from .images import ImageError, Pulls
 from .pbs import (
     ErrorKind,
@@ -87,8 +87,9 @@ class Executor(RemoteExecutor):
         self.next_seconds_between_status_checks = QUICKEST_POLL
         state = Path(".snakemake", "pbs-singularity").absolute()
         jobs = [job for job in self.dag.needrun_jobs() if not job.is_local]
-        self._site: Site = find_site(self.executor_settings, state, os.environ)
+        self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
         check_jobs(jobs, self._site, self.executor_settings)
+        point_out_moving_tags(jobs, self._site, self.logger.warning)
         self._folder: RunFolder = make_run_folder(state)
         self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
         if any(job.container_img_url for job in jobs):

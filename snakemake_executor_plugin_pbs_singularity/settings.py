@@ -68,6 +68,15 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "FOLDER",
         },
     )
+    frozen: bool = field(
+        default=False,
+        metadata={
+            "help": "Use only images that are in images.lock beside the Snakefile, and only as they were when it was "
+            "written (pbs-singularity images lock). An image that is not in it, or whose file differs, is an error "
+            "before anything is submitted.",
+            "env_var": True,
+        },
+    )
     bind: str | None = field(
         default=None,
         metadata={

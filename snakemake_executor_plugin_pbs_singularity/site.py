@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .images import Found, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
+from .images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
+from .images.lock import check_name
+from .images.locked import Lock, digest_if_known, find_lock
+from .images.lockfile import LOCK_NAME
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
 
@@ -41,6 +44,8 @@ class Site:
     store: Path
     container_options: tuple[str, ...]
     workdir: Path
+    lock: Lock | None = None
+    """What the images were when they were locked; None where nobody did."""
 
     @property
     def pbs_in_words(self) -> str:
@@ -54,6 +59,7 @@ class Site:
 
     def resolve(self, container: str) -> Resolved:
         """Find the image of a `container:` value; raises ImageError."""
+        check_name(container)
         found = resolve(
             container,
             libraries=self.libraries,
@@ -61,17 +67,32 @@ class Site:
             workdir=self.workdir,
             runtime=self.runtime,
         )
+        if self.lock is not None:
+            found = self.lock.resolve(container, found, self.store, self.runtime, self.environment)
         if isinstance(found, Found):
             check_runnable(self.runtime, found.path, found.kind)
         return found
 
     def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> None:
         """Pull a missing image into the store; raises ImageError, also soon after `stop` is set."""
-        ensure_pulled(uri, self.store, self.runtime, report, environment=self.environment, stop=stop)
+        image = ensure_pulled(
+            uri,
+            self.store,
+            self.runtime,
+            report,
+            environment=self.environment,
+            stop=stop,
+            ask_digest=partial(digest_if_known, environment=self.environment),
+        )
+        if self.lock is not None:
+            self.lock.check_pulled(uri, image, self.environment)
 
 
-def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str, str]) -> Site:
-    """Find all that a run needs, or raise WorkflowError with what is missing and what to do about it."""
+def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str, str], sources: Path) -> Site:
+    """Find all that a run needs, or raise WorkflowError with what is missing and what to do about it.
+
+    `sources` is the folder of the Snakefile, `state` one of ours in the working directory.
+    """
     try:
         return Site(
             pbs=find_pbs(
@@ -83,8 +104,9 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
             store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",
             container_options=container_options(settings),
             workdir=Path.cwd(),
+            lock=find_lock(sources.absolute() / LOCK_NAME, frozen=settings.frozen),
         )
-    except PbsError as error:
+    except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error
 
 

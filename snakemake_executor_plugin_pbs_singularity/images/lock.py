@@ -31,6 +31,13 @@ def locked_uri(reference: UriReference, digest: str | None) -> str:
     return reference.uri if name is None or digest is None else name.at(digest).uri
 
 
+def check_name(value: str) -> None:
+    """Raise ImageError for a URI of a registry that can be no name in one."""
+    reference = parse_reference(value)
+    if isinstance(reference, UriReference):
+        registry_name(reference)
+
+
 def check_locked(value: str, locked: LockedImage | None, lock: Path) -> LockedImage:
     """Give the locked image of a ``container:`` value; raises ImageError if there is none, or only another digest's."""
     if locked is None:

@@ -10,7 +10,7 @@ from .check import check_image
 from .checksum import checksum_cache, sha256_of, size_in_bytes
 from .errors import ImageError
 from .lock import check_against_lock, check_locked, check_undamaged, lock_key, locked_uri, moved_words
-from .lockfile import LockedImage
+from .lockfile import LockedImage, read_lock
 from .record import read_record
 from .reference import UriReference, parse_reference
 from .registry import digest_of
@@ -56,6 +56,17 @@ class Lock:
             verify_image(found.path, locked, self.path, environment, afresh=False)
             self._verified.add(found.path)
         return found
+
+    def check_pulled(self, uri: str, image: Path, environment: Mapping[str, str]) -> None:
+        """Raise ImageError in frozen mode if what a server without digests gave for a URI is not what is locked."""
+        locked = self.images.get(lock_key(uri))
+        if self.frozen and locked is not None and locked.digest is None:
+            verify_image(image, locked, self.path, environment, afresh=False)
+
+
+def find_lock(path: Path, *, frozen: bool) -> Lock | None:
+    """Give the lock of a run; None if there is none and none is needed. Raises ImageError as read_lock does."""
+    return Lock(path, read_lock(path), frozen) if frozen or path.exists() else None
 
 
 def locked_image(reference: UriReference, digest: str, store: Path, runtime: Runtime) -> Resolved:

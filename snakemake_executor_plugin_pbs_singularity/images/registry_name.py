@@ -11,7 +11,7 @@ OCI_SCHEMES = ("docker", "oras")
 DOCKER_HUB = "docker.io"
 
 _NAME = re.compile(r"(?:([^/]*[.:][^/]*|localhost)/)?([^:@/]+(?:/[^:@/]+)*)(?::([^:@/]+))?(?:@([^@]+))?")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RegistryName:
     repository: str
     tag: str | None
     digest: str | None
-    """``sha256:`` and 64 digits. An image named by it cannot change."""
+    """``sha256:`` and 64 digits, or sha512. An image named by it cannot change."""
 
     @property
     def uri(self) -> str:
@@ -54,7 +54,7 @@ def registry_name(reference: UriReference) -> RegistryName | None:
     host, repository, tag, digest = match.groups()
     if digest is not None and not is_digest(digest):
         raise ImageError(
-            f"The digest in {reference.shown} is not sha256: and 64 digits of 0 to 9 and a to f.",
+            f"The digest in {reference.shown} is none: it needs sha256: and 64 digits of 0 to 9 and a to f.",
             "Copy it again.",
         )
     return RegistryName(reference.scheme, host, repository, tag, digest)
