@@ -139,9 +139,8 @@ class Node:
 
 def shell_command(sh: str, script: Path) -> list[str]:
     """Give the words that run a script as if that shell were /bin/sh."""
-    return {"bash": ["bash", "--posix", str(script)], "busybox": ["busybox", "sh", str(script)]}.get(
-        sh, [sh, str(script)]
-    )
+    options = {"bash": ["--posix"], "busybox": ["sh"]}.get(sh, [])
+    return [shutil.which(sh) or sh, *options, str(script)]
 
 
 def recorder(path: Path) -> Path:
