@@ -40,18 +40,25 @@ def test_every_option_says_what_it_is_and_what_it_takes(option: Field[Any]) -> N
     assert help_text[0].isupper() or help_text.startswith("PBS")
     assert help_text.endswith(".")
     assert len(help_text) > 40
-    assert option.metadata.get("metavar") or option.metadata.get("choices")
-    assert option.metadata["type"] is str
+    takes_nothing = option.type is bool
+    assert takes_nothing or option.metadata.get("metavar") or option.metadata.get("choices")
+    assert takes_nothing or option.metadata["type"] is str
 
 
 @every_option
-def test_every_option_can_be_given_on_the_command_line_and_in_the_environment(
+def test_every_option_is_read_from_the_command_line_and_the_environment(
     option: Field[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    value = "openpbs" if option.name == "pbs" else "/a b"
-    assert getattr(read([f"--pbs-singularity-{option.name.replace('_', '-')}", value]), option.name) == value
-    monkeypatch.setenv(f"SNAKEMAKE_PBS_SINGULARITY_{option.name.upper()}", value)
-    assert getattr(read([]), option.name) == value
+    words = [] if option.type is bool else ["openpbs" if option.name == "pbs" else "/a b"]
+    value = words[0] if words else True
+    assert getattr(read([f"--pbs-singularity-{option.name.replace('_', '-')}", *words]), option.name) == value
+    if option.metadata.get("env_var"):
+        monkeypatch.setenv(f"SNAKEMAKE_PBS_SINGULARITY_{option.name.upper()}", str(value))
+        assert getattr(read([]), option.name) == value
+
+
+def test_every_option_that_takes_a_value_can_be_set_in_the_environment() -> None:
+    assert all(option.metadata.get("env_var") for option in fields(ExecutorSettings) if option.type is not bool)
 
 
 def test_without_options_everything_has_its_default() -> None:
