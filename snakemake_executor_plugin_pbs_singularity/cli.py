@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ import click
 from .commands.images import images
 
 _DISTRIBUTION = "snakemake-executor-plugin-pbs-singularity"
+_STOP_PATIENCE = 20  # seconds
 
 _LOCAL_HELP = """Run COMMAND with a PBS of this machine: its qsub, qstat, qdel, qhold, qrls, qselect and
 pbsnodes come first on PATH.
@@ -97,9 +99,15 @@ def _change_settings(home: Path, assignments: tuple[str, ...]) -> None:
 def _stop(home: Path) -> None:
     from .pbs.local.client import ask, is_running
 
-    if is_running(str(home)):
-        for _ in ask(str(home), "stop", []):
-            pass
+    if not is_running(str(home)):
+        return
+    for _ in ask(str(home), "stop", []):
+        pass
+    until = time.monotonic() + _STOP_PATIENCE
+    while is_running(str(home)):
+        if time.monotonic() > until:
+            raise click.ClickException("The server still waits for its jobs to end; see --status.")
+        time.sleep(0.05)
 
 
 def _show_status(home: Path, folder: Path) -> None:

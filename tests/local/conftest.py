@@ -79,7 +79,9 @@ class LocalPbs:
 
     def attribute(self, job: str, name: str) -> str | None:
         """Give one attribute of a job, also of one that is over; None if it has not got it."""
-        text = self.out(f"qstat -x -f '{job}'").replace("\n\t", "")
+        (answer,) = ask(str(self.home), "qstat", ["-x", "-f", job])
+        assert answer["code"] == 0, answer["err"]
+        text = answer["out"].replace("\n\t", "")
         for line in text.splitlines():
             key, equals, value = line.strip().partition(" = ")
             if equals and key == name:
@@ -121,7 +123,7 @@ class LocalPbs:
 
     def close(self) -> None:
         """End everything."""
-        self.set(server="up")
+        (self.home / "settings.json").write_text("{}")
         if any((self.home / "jobs").iterdir()) or is_running(str(self.home)):
             with contextlib.suppress(OSError):
                 list(ask(str(self.home), "stop", []))

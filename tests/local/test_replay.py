@@ -101,7 +101,7 @@ ARRAYS: Sequence[Step] = (
     "03b-", "03c-", "03d-", "03e-", "03f-",
     _wait("9[]"),
     "03g-", "03h-", "03i-", "03j-", "03k-", "03l-",
-    _submit(10, "exit $((PBS_ARRAY_INDEX % 3))", "-J 0-9"),
+    _submit(10, "exit $((PBS_ARRAY_INDEX % 3))", "-J 0-9%1"),
     _wait("10[]"),
     "03m-",
 )  # fmt: skip
@@ -233,7 +233,10 @@ SCENARIOS: dict[str, Sequence[Step]] = {
 }
 
 QUICKER = (
-    ("timeout 60 qstat", "timeout 0.5 qstat"), ("timeout 30", "timeout 0.5"), ("sleep 2", "sleep 0.6"), ("time.sleep(40)", "time.sleep(0.2)"),
+    ("timeout 60 qstat", "timeout 0.5 qstat"),
+    ("timeout 30", "timeout 0.5"),
+    ("sleep 2", "sleep 0.6"),
+    ("time.sleep(40)", "time.sleep(0.2)"),
 )  # fmt: skip
 LOOSER = {
     "04s-": [(" R workq", " F workq")],  # OpenPBS takes two seconds to end it

@@ -15,7 +15,6 @@ class Call:
     arguments: list[str]
     cwd: str
     environment: Mapping[str, str]
-    umask: int
     stdin: str | None
     """None as long as the command has not been asked for it."""
 

@@ -50,14 +50,11 @@ def main(home: str, command: str) -> int:
 
 def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any]]:
     """Give the server's answers to one request; more than one where it has to wait for something."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    request = {
+    request: dict[str, Any] = {
         "command": command,
         "arguments": arguments,
         "cwd": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import
         "environment": dict(os.environ),
-        "umask": umask,
     }
     for _ in range(_CONNECT_ATTEMPTS):
         try:
@@ -97,7 +94,7 @@ def serve(home: str) -> None:
     run_server(home)
 
 
-def _exchange(connection: socket.socket, request: dict[str, object]) -> Iterator[dict[str, Any]]:
+def _exchange(connection: socket.socket, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     connection.sendall(json.dumps(request).encode() + b"\n")
     with connection.makefile("rb") as answers:
         for line in answers:

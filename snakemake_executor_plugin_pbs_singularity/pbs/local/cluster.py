@@ -97,13 +97,14 @@ class Cluster:
 
     def forget(self, job: Job) -> None:
         """Remove a job without a trace (``qdel -x``, and the setting ``lost``)."""
+        self._backlog.remove(job.number)
+        self.jobs.pop(job.number, None)
+        self.store.forget(job.number)
+        self.store.commit()
+        self.node.script_path(job).unlink(missing_ok=True)
         for keeping in self._keepings_of(job):
             self.node.end(keeping, force=True)
             self.node.release(keeping, job)
-        self._backlog.remove(job.number)
-        self.jobs.pop(job.number, None)
-        self.node.script_path(job).unlink(missing_ok=True)
-        self.store.forget(job.number)
         self.schedule()
 
     def hold(self, job: Job) -> None:
@@ -272,17 +273,18 @@ class Cluster:
         if end is None and not self.node.began(keeping):
             self.node.launch(keeping, job, self.settings)  # a server was killed between noting and starting
             return
-        self.node.release(keeping, job)
         note_end(run, end, time.time(), job.request.resources.ncpus)
         if index is None:
             self._finish(job, run.substate)
-            return
-        run.state = "X"
-        job.running -= 1
-        job.expired += 1
-        job.run.exit_status, job.run.staged_out = run.exit_status, run.staged_out
-        self.store.save(number, run, index)
-        self._go_on_with_array(job)
+        else:
+            run.state = "X"
+            job.running -= 1
+            job.expired += 1
+            job.run.exit_status, job.run.staged_out = run.exit_status, run.staged_out
+            self.store.save(number, run, index)
+            self._go_on_with_array(job)
+        self.store.commit()  # before what the keeper wrote is removed
+        self.node.release(keeping, job)
 
     def _go_on_with_array(self, job: Job) -> None:
         if job.queued or job.running:

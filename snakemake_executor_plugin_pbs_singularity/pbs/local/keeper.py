@@ -242,7 +242,9 @@ def _reap(job: int) -> int | None:
 def _wait_for_rest(until: float) -> None:
     """Give the processes of a job whose shell has ended on TERM the time to end as well."""
     while _has_children() and (left := until - time.monotonic()) > 0:
-        signal.sigtimedwait({signal.SIGCHLD, signal.SIGUSR1}, min(left, 0.1))
+        received = signal.sigtimedwait({signal.SIGCHLD, signal.SIGUSR1}, left)
+        if received is not None and received.si_signo == signal.SIGUSR1:
+            return
         _reap(0)
 
 

@@ -92,6 +92,7 @@ class Node:
     def launch(self, keeping: Keeping, job: Job, settings: Settings) -> None:
         """Start the keeper of a job that has its room."""
         folder, index = keeping.folder, keeping.key[1]
+        self._stop_listening(keeping)
         if folder.exists():
             shutil.rmtree(folder)  # left by a server that was killed in the act
         (folder / "tmp").mkdir(mode=0o700, parents=True)
@@ -143,10 +144,14 @@ class Node:
         del self.keepings[keeping.key]
         self.free = self.free + need_of(job)
         heapq.heappush(self._free_slots, keeping.slot)
+        self._stop_listening(keeping)
+        shutil.rmtree(keeping.folder, ignore_errors=True)
+
+    def _stop_listening(self, keeping: Keeping) -> None:
         if keeping.fifo >= 0:
             self._unwatch(keeping)
             os.close(keeping.fifo)
-        shutil.rmtree(keeping.folder, ignore_errors=True)
+            keeping.fifo = -1
 
     def end(self, keeping: Keeping, *, force: bool) -> None:
         """Let a job's keeper end it: TERM, then KILL; with ``force`` KILL at once."""

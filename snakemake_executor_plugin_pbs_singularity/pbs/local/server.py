@@ -19,7 +19,7 @@ from typing import Any
 
 from . import alter, pbsnodes, qselect, qstat, qsub
 from .call import Answer, Call, NeedsInputError
-from .client import socket_address
+from .client import is_running, socket_address
 from .cluster import Cluster
 from .job import Job
 from .node import Keeping
@@ -36,20 +36,37 @@ _HANDLERS: dict[str, Callable[[Call, Cluster], Answer]] = {
 }
 _LOOK_AGAIN = 0.1  # seconds between looks at the settings of a hung server
 _HISTORY_ROUND = 3600
+_PREDECESSOR = 10  # seconds that an earlier server has to end
+_FIRST_REQUEST = 5  # seconds that the command which started the server has to ask it something
 
 
 def run_server(home: str) -> None:
-    """Serve until there is nothing to do. Gives up at once if the home has a server already."""
+    """Serve until there is nothing to do. Gives up if the home has a server already."""
     lock = os.open(f"{home}/server.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _become_the_only_one(home, lock):
         return
     os.truncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())  # for whoever looks for the process
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers speak through their FIFOs
     _Server(Path(home)).run()
+
+
+def _become_the_only_one(home: str, lock: int) -> bool:
+    """Take the home's lock; an earlier server may need a moment to end."""
+    until = time.monotonic() + _PREDECESSOR
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if is_running(home):
+                return False
+            if time.monotonic() > until:
+                print("another server neither listens nor ends", file=sys.stderr)
+                return False
+            time.sleep(_LOOK_AGAIN / 10)
+        else:
+            return True
 
 
 class _Server:
@@ -65,7 +82,7 @@ class _Server:
         self._cluster = Cluster(home, self._settings, self._watch, self._unwatch)
         self._cluster.store.commit()
         self._listener = self._listen()
-        self._last_request = time.monotonic()
+        self._last_request = time.monotonic() + _FIRST_REQUEST
         self._last_history_round = time.monotonic()
         self._stopping = False
 
