@@ -12,7 +12,7 @@ from .library import find_in_libraries
 from .pull import ensure_pulled
 from .pulls import Pulls
 from .reference import LibraryReference, PathReference, Reference, UriReference, parse_reference
-from .resolution import Found, Missing, Resolved, resolve
+from .resolution import Explanation, Found, Missing, Resolved, explain, resolve
 from .runtime import (
     Product,
     Runtime,
@@ -24,6 +24,7 @@ from .runtime import (
 from .store import stored_path
 
 __all__ = [
+    "Explanation",
     "Found",
     "ImageError",
     "ImageKind",
@@ -40,6 +41,7 @@ __all__ = [
     "check_runnable",
     "ensure_pulled",
     "environment_prefix",
+    "explain",
     "find_in_libraries",
     "find_runtime",
     "parse_reference",

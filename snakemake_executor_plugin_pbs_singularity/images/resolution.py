@@ -1,12 +1,12 @@
 """From the text behind ``container:`` to an image file, or to the knowledge that one has to be pulled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .check import ImageKind, check_image
 from .errors import ImageError
-from .library import find_in_libraries, is_candidate
+from .library import Fit, Match, find_in_libraries, image_folders, is_candidate, matches, only
 from .reference import LibraryReference, PathReference, parse_reference
 from .runtime import Runtime
 from .store import stored_path
@@ -32,6 +32,16 @@ class Missing:
 Resolved = Found | Missing
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What a ``container:`` value means, why, and what else it could have meant."""
+
+    meaning: Resolved
+    why: str
+    not_chosen: tuple[tuple[Path, str], ...]
+    """Further images that the value fits, with how."""
+
+
 def resolve(
     value: str,
     *,
@@ -43,7 +53,7 @@ def resolve(
     """Find the image that a ``container:`` value means. Reads headers, changes nothing, needs no network.
 
     A name is first what Snakemake takes it for, a path relative to the working directory, then a name in
-    the libraries in their order, then one in the store. A URI that was pulled before is Found. A file in
+    the libraries and in the store, by the rule of ``library.py``. A URI that was pulled before is Found. A file in
     the store that fails its check counts as missing: pulling replaces it. The runtime, where known, is
     asked for the ending of what it pulls.
 
@@ -60,6 +70,40 @@ def resolve(
         return _found(destination)
     except ImageError:
         return Missing(reference.uri, destination)
+
+
+def explain(
+    value: str,
+    *,
+    libraries: Sequence[Path],
+    store: Path,
+    workdir: Path,
+    runtime: Runtime | None = None,
+) -> Explanation:
+    """Give what ``resolve`` gives and why. Walks through the libraries to find what was not chosen.
+
+    Raises ImageError as ``resolve`` does.
+    """
+    reference = parse_reference(value)
+    if isinstance(reference, LibraryReference):
+        found = list(_meanings(reference.name, libraries, store, workdir))
+        if found:
+            chosen = only(reference.name, found[0])
+            others = {path: match.fit.value for match in reversed(found) for path in match.paths if path != chosen}
+            return Explanation(_found(chosen), found[0].fit.value, tuple(reversed(others.items())))
+    meaning = resolve(value, libraries=libraries, store=store, workdir=workdir, runtime=runtime)
+    if isinstance(reference, PathReference):
+        return Explanation(meaning, "a path", ())
+    if isinstance(meaning, Found):
+        return Explanation(meaning, "a URI that was pulled before", ())
+    damaged = " again: what is in the store is damaged" if meaning.destination.exists() else ""
+    return Explanation(meaning, f"a URI that has to be pulled{damaged}", ())
+
+
+def _meanings(name: str, libraries: Sequence[Path], store: Path, workdir: Path) -> Iterator[Match]:
+    if is_candidate(workdir / name):
+        yield Match(workdir, Fit.HERE, (workdir / name,))
+    yield from matches(name, image_folders(libraries, store))
 
 
 def _found(path: Path) -> Found:

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.images import (
+    Explanation,
     Found,
     ImageError,
     ImageKind,
     Missing,
     Resolved,
+    explain,
     resolve,
 )
 
@@ -88,3 +90,34 @@ def test_resolving_changes_nothing(site: Path) -> None:
     before = sorted(site.rglob("*"))
     resolved("docker://ubuntu:22.04", site)
     assert sorted(site.rglob("*")) == before
+
+
+def explained(value: str, site: Path) -> Explanation:
+    return explain(value, libraries=[site / "library"], store=site / "store", workdir=site / "work")
+
+
+def test_an_explanation_says_why_and_what_was_not_chosen(site: Path) -> None:
+    here = made.write(site / "work/tools/bwa", made.squashfs())
+    other = made.write(site / "library/old/tools/bwa.sif")
+    assert explained("tools/bwa", site) == Explanation(
+        Found(here, ImageKind.SQUASHFS),
+        "a path relative to the working directory",
+        (
+            (site / "library/tools/bwa.simg", "the name with an ending"),
+            (other, "the name, in a folder below"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("value", ["tools/bwa", "bwa", "docker://ubuntu:22.04", "./x.sif"])
+def test_an_explanation_means_the_same_as_the_value(value: str, site: Path) -> None:
+    made.write(site / "work/x.sif")
+    assert explained(value, site).meaning == resolved(value, site)
+
+
+def test_a_damaged_image_in_the_store_is_explained(site: Path) -> None:
+    missing = resolved("docker://ubuntu:22.04", site)
+    assert isinstance(missing, Missing)
+    assert explained("docker://ubuntu:22.04", site).why == "a URI that has to be pulled"
+    made.write(missing.destination, b"")
+    assert "damaged" in explained("docker://ubuntu:22.04", site).why
