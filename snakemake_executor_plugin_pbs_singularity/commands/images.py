@@ -2,6 +2,8 @@
 
 import click
 
+from .lock import lock, verify
+
 
 @click.group()
 def images() -> None:
@@ -11,3 +13,7 @@ def images() -> None:
 @images.command("list")
 def list_images() -> None:
     """Show the images of the library and the store."""
+
+
+images.add_command(lock)
+images.add_command(verify)

@@ -5,12 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 from .check import check_image
 from .checksum import checksum_cache, sha256_of, size_in_bytes
 from .errors import ImageError
 from .lock import check_against_lock, check_locked, check_undamaged, lock_key, locked_uri, moved_words
 from .lockfile import LockedImage, read_lock
+from .pulls import AT_A_TIME
 from .record import read_record
 from .reference import UriReference, parse_reference
 from .registry import digest_of
@@ -69,7 +71,7 @@ def find_lock(path: Path, *, frozen: bool) -> Lock | None:
     return Lock(path, read_lock(path), frozen) if frozen or path.exists() else None
 
 
-def locked_image(reference: UriReference, digest: str, store: Path, runtime: Runtime) -> Resolved:
+def locked_image(reference: UriReference, digest: str, store: Path, runtime: Runtime | None) -> Resolved:
     """Find the image of a URI that has a digest: pulled by it, or by the tag when that meant it."""
     uri = locked_uri(reference, digest)
     by_digest = _stored(uri, store, runtime)
@@ -125,6 +127,35 @@ def lock_image(
     return replace(entry, made=record.made, runtime=record.runtime)
 
 
+def lock_images(
+    values: Iterable[str], lock: Callable[[str], LockedImage], before: Mapping[str, LockedImage], stop: Event
+) -> list[LockedImage]:
+    """Lock all images of a workflow, several at a time. Raises ImageError with all that went wrong.
+
+    What was locked ``before`` and has the digest that it had stays as it was, whoever pulled it with other bytes.
+    ``stop`` is set when this is interrupted: pulls under way are to end then.
+    """
+    problems: dict[str, None] = {}
+    entries: list[LockedImage] = []
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        futures = [pool.submit(lock, value) for value in dict.fromkeys(values)]
+        for future in futures:
+            try:
+                entry = future.result()
+            except ImageError as error:
+                problems[str(error)] = None
+                continue
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            old = before.get(entry.reference)
+            entries.append(old if old is not None and old.digest == entry.digest is not None else entry)
+    if problems:
+        raise ImageError("\n".join(problems))
+    return entries
+
+
 def moved_tags(values: Iterable[str], store: Path, runtime: Runtime, environment: Mapping[str, str]) -> list[str]:
     """Say which tags mean another image than when they were pulled. Registries that do not answer are passed over."""
 
@@ -148,7 +179,7 @@ def digest_if_known(reference: UriReference, environment: Mapping[str, str]) -> 
         return None
 
 
-def _stored(uri: str, store: Path, runtime: Runtime) -> Path:
+def _stored(uri: str, store: Path, runtime: Runtime | None) -> Path:
     reference = parse_reference(uri)
     if not isinstance(reference, UriReference):
         raise ImageError(f"{uri!r} is no URI.")

@@ -30,6 +30,10 @@ version = {VERSION}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class NewerLockError(ImageError):
+    """A lock file was written by a version that this one does not know: it is not to be written over."""
+
+
 @dataclass(frozen=True)
 class LockedImage:
     """What one image was when it was locked or pulled."""
@@ -51,7 +55,7 @@ class LockedImage:
 def read_lock(path: Path) -> dict[str, LockedImage]:
     """Give the images of a lock file by their references.
 
-    Raises ImageError, naming the file, if it is missing, unreadable, damaged or of a newer version.
+    Raises ImageError, naming the file, if it is missing, unreadable, damaged or, as NewerLockError, of a newer version.
     """
     again = "Write it again with `pbs-singularity images lock`, or take it from the workflow's history."
     try:
@@ -69,7 +73,7 @@ def read_lock(path: Path) -> dict[str, LockedImage]:
         raise ImageError(f"{path} is damaged: {error}.{conflict}", again) from error
     version = contents.get("version")
     if type(version) is int and version > VERSION:
-        raise ImageError(
+        raise NewerLockError(
             f"{path} is of version {version}; this plugin knows versions up to {VERSION}.",
             "Install a newer snakemake-executor-plugin-pbs-singularity.",
         )
