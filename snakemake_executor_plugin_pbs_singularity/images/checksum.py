@@ -38,10 +38,9 @@ def sha256_of(image: Path, cache: Path, *, afresh: bool = False) -> str:
     try:
         unpacked = path.is_dir()
         version = _version(path)
-        if not afresh:
-            known = _recall(cache, path, version)
-            if known is not None:
-                return known
+        known = _recall(cache, path, version)
+        if known is not None and not afresh:
+            return known
         checksum = _tree_checksum(path) if unpacked else file_checksum(path)
         if _version(path) != version:
             raise ImageError(f"The image {image} changed while it was read.", "Try again when nobody writes it.")
@@ -52,7 +51,8 @@ def sha256_of(image: Path, cache: Path, *, afresh: bool = False) -> str:
             if unpacked
             else "Ask its owner for permission to read it.",
         ) from error
-    _remember(cache, path, version, checksum)
+    if checksum != known:
+        _remember(cache, path, version, checksum)
     return checksum
 
 

@@ -75,6 +75,7 @@ def test_afresh_reads_what_is_on_the_disk_whatever_is_known(image: Path, cache: 
     sha256_of(image, cache)
     sha256_of(image, cache, afresh=True)
     assert len(reads) == 2
+    assert len(cache.read_text().splitlines()) == 1
 
 
 def test_the_same_file_under_another_relative_name_is_known(

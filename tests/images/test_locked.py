@@ -1,6 +1,11 @@
 """Locked images, with a real registry and a real runtime: what is locked stays what it is, wherever tags move."""
 
+import os
+import shutil
+import threading
+from collections.abc import Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -201,3 +206,28 @@ def test_a_damaged_image_is_not_locked(workflow: Workflow, bare: str) -> None:
 def test_a_tag_that_is_not_in_the_registry_is_not_locked(workflow: Workflow, registry: Registry) -> None:
     with pytest.raises(ImageError, match="has no image"):
         workflow.lock(registry.uri("test/bare:no"))
+
+
+@pytest.fixture
+def web(library: Path, tmp_path: Path) -> Iterator[str]:
+    """The URI of an image on a web server, ``site/x.sif`` in the temporary folder."""
+    (tmp_path / "site").mkdir()
+    shutil.copy(library / "tools/bare.sif", tmp_path / "site/x.sif")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/x.sif"
+        server.shutdown()
+
+
+def test_an_image_of_a_web_server_is_locked_by_checksum(workflow: Workflow, web: str, tmp_path: Path) -> None:
+    workflow.lock(web)
+    lock = Lock(workflow.folder / "images.lock", workflow.locked, frozen=True)
+    lock.check_pulled(web, workflow.run(web), workflow.environment)
+    shutil.rmtree(workflow.store)
+    lock.check_pulled(web, workflow.run(web), workflow.environment)
+    shutil.rmtree(workflow.store)
+    shutil.copy(workflow.library / "tools/beta.sif", tmp_path / "site/x.sif")
+    os.utime(tmp_path / "site/x.sif", (0, 0))  # Apptainer's cache tells versions apart by their seconds
+    with pytest.raises(ImageError, match="is not the image that"):
+        lock.check_pulled(web, workflow.run(web), workflow.environment)
