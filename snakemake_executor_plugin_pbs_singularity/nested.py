@@ -109,7 +109,8 @@ def _use_image_files(description: Description, runtime: str) -> None:
                 strict=True,
             )
             for source, destination in mounts:
-                options += ["--bind", f"{source}:{destination}"]
+                if not set(str(source)) & set(":,"):  # which --bind takes for separators; the script runs without it
+                    options += ["--bind", f"{source}:{destination}"]
         if container_workdir:
             options += ["--pwd", str(Path(container_workdir).absolute())]
         for folder in bind or ():
