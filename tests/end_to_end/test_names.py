@@ -9,7 +9,7 @@ from .harness import Run, Snakemake, write
 
 NAMES = {
     "spaces and quotes": " it's  \"quoted\" `pwd` ",
-    "dollars": "$HOME ${HOME} $(pwd) 100%",
+    "dollars": "$HOME $(pwd) 100%",
     "a newline": "two\nlines",
     "separators": "a,b=c;d&e|f:g>h",
     "Chinese": "数据 文件 é",
