@@ -8,7 +8,7 @@ import pytest
 from .harness import Run, Snakemake, write
 
 NAMES = {
-    "spaces and quotes": " it's  \"quoted\" `pwd` ",
+    "spaces and quotes": ' it\'s  "quoted" `pwd` ',
     "dollars": "$HOME $(pwd) 100%",
     "a newline": "two\nlines",
     "separators": "a,b=c;d&e|f:g>h",
