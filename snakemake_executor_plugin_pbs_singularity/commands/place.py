@@ -1,0 +1,191 @@
+"""Where a subcommand of ``pbs-singularity images`` looks for images: where a run in the same folder would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+
+from ..images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
+from ..images.locked import Lock, digest_if_known, find_lock
+from ..images.lockfile import LOCK_NAME
+
+_PREFIX = "pbs-singularity-"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The image folders, the working directory and the environment of a subcommand."""
+
+    libraries: tuple[Path, ...]
+    store: Path
+    workdir: Path
+    environment: Mapping[str, str]
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The container command of this machine. Raises ImageError."""
+        return find_runtime(self.environment)
+
+    @property
+    def runtime_if_any(self) -> Runtime | None:
+        """The container command, None where there is none, as on many login nodes."""
+        try:
+            return self.runtime
+        except ImageError:
+            return None
+
+    def resolve(self, value: str) -> Resolved:
+        """Find the image of a ``container:`` value; raises ImageError."""
+        return resolve(
+            value,
+            libraries=self.libraries,
+            store=self.store,
+            workdir=self.workdir,
+            runtime=self.runtime_if_any if "://" in value else None,
+        )
+
+    def resolve_for_run(self, value: str, lock: Lock | None) -> Resolved:
+        """Find the image that a run would use: the locked one where a lock has it; raises ImageError."""
+        image = self.resolve(value)
+        if lock is not None:
+            image = lock.resolve(value, image, self.store, self.runtime, self.environment)
+        if isinstance(image, Found) and self.runtime_if_any is not None:
+            check_runnable(self.runtime, image.path, image.kind)
+        return image
+
+    def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> Path:
+        """Give the image of a URI in the store, pulled if it is not there; raises ImageError, also once stopped.
+
+        The default store is made, as a run would have made it; another one has to be there, or its parent.
+        """
+        if self.store.is_relative_to(self.workdir / ".snakemake"):
+            self.store.mkdir(parents=True, exist_ok=True)
+        ask_digest = partial(digest_if_known, environment=self.environment)
+        return ensure_pulled(
+            uri, self.store, self.runtime, report, environment=self.environment, stop=stop, ask_digest=ask_digest
+        )
+
+
+def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--library`` to a subcommand."""
+    return click.option("--library", metavar="FOLDER[:FOLDER...]", help="The image folders of the site.")(command)
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--store`` to a subcommand."""
+    return click.option("--store", metavar="FOLDER", help="The folder that images are pulled into.")(command)
+
+
+def snakefile_option(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a decorator that adds ``--snakefile [FILE]``: None if not given, empty if given without a file."""
+    return click.option("--snakefile", metavar="[FILE]", is_flag=False, flag_value="", help=words)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` to a subcommand."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def find_place(library: str | None, store: str | None, workdir: Path | None = None) -> Place:
+    """Find the image folders as a run would: options, then environment variables, then profiles, then defaults.
+
+    Raises ClickException for a library that does not exist.
+    """
+    from snakemake_interface_common.exceptions import WorkflowError
+
+    from ..settings import ExecutorSettings, library_folders
+
+    workdir = workdir or Path.cwd()
+    environment = os.environ
+    profile = _profile_settings(environment)
+
+    def setting(name: str, given: str | None) -> str | None:
+        return given or environment.get(f"SNAKEMAKE_PBS_SINGULARITY_{name.upper()}") or profile.get(_PREFIX + name)
+
+    with in_words():
+        settings = ExecutorSettings(library=setting("library", library), store=setting("store", store))
+        try:
+            libraries = library_folders(settings)
+        except WorkflowError as error:
+            raise click.ClickException(str(error)) from error
+    chosen = Path(settings.store).expanduser() if settings.store else Path(".snakemake/pbs-singularity/images")
+    return Place(libraries, workdir / chosen, workdir, environment)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a workflow wants, and where it would find it."""
+
+    containers: Mapping[str, tuple[str, ...]]
+    """The ``container:`` values of its jobs, each with the rules that have it."""
+    place: Place
+    lock: Lock | None
+    """The ``images.lock`` beside its Snakefile, None if there is none."""
+
+
+def find_wanted(snakefile: str, library: str | None, store: str | None) -> Wanted:
+    """Read a workflow, as ``snakefile_option`` names it. ClickException if that or its lock cannot be read."""
+    from .workflow import read_workflow
+
+    workflow = read_workflow(Path(snakefile) if snakefile else None)
+    with in_words():
+        lock = find_lock(workflow.sources.absolute() / LOCK_NAME, frozen=False)
+    return Wanted(workflow.containers, find_place(library, store, workflow.workdir), lock)
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """Let an ImageError end the command with its words and exit status 1."""
+    try:
+        yield
+    except ImageError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give this plugin's settings in the profiles that ``snakemake`` would read here without being told.
+
+    Those are SNAKEMAKE_PROFILE and ``profiles/default``, here or beside ``workflow/Snakefile``. Snakemake's command
+    line knows them too, but takes a second to import.
+    """
+    settings: dict[str, str] = {}
+    for name in (environment.get("SNAKEMAKE_PROFILE"), "profiles/default", "workflow/profiles/default"):
+        file = _profile_file(name) if name else None
+        if file is None:
+            continue
+        from snakemake.profiles import ConfigFileParserException, ProfileConfigFileParser
+
+        try:
+            with file.open() as stream:
+                parsed = ProfileConfigFileParser().parse(stream)
+        except (OSError, UnicodeDecodeError, ConfigFileParserException) as error:
+            raise click.ClickException(f"The profile {file} cannot be read: {error}") from error
+        settings.update({key: value for key, value in parsed.items() if isinstance(value, str)})
+        if name and name.startswith("profiles/"):
+            break
+    return settings
+
+
+def _profile_file(name: str) -> Path | None:
+    """Give the file of a profile: ``config.yaml``, ``profile.yaml``, or for a version such as ``config.v9+.yaml``."""
+    from platformdirs import user_config_path
+
+    for profile in (Path(name), user_config_path("snakemake") / name):
+        if profile.is_file():
+            return profile
+        if profile.is_dir():
+            files = [(found, file) for file in profile.iterdir() if (found := _PROFILE_FILE.fullmatch(file.name))]
+            return max(files, key=lambda pair: int(pair[0][1] or 0), default=(None, None))[1]
+    return None
+
+
+_PROFILE_FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
