@@ -3,188 +3,126 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .place import find_place, in_words, json_option, library_option, store_option
+
 if TYPE_CHECKING:
-    from ..images import Resolved, Runtime
     from ..images.lockfile import LockedImage
     from ..images.verify import Verified
 
 _FILE = click.Path(path_type=Path)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where images are, as a run in the same folder finds them."""
-
-    libraries: tuple[Path, ...]
-    store: Path
-    workdir: Path
-    lock: Path
-    environment: Mapping[str, str]
-
-    def resolve(self, value: str, runtime: Runtime | None) -> Resolved:
-        from ..images import resolve
-
-        return resolve(value, libraries=self.libraries, store=self.store, workdir=self.workdir, runtime=runtime)
-
-
-def _with_places(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.option("-s", "--snakefile", type=_FILE, help="The workflow; found as snakemake does if not given."),
-        click.option("-d", "--directory", type=_FILE, help="The working directory of the workflow."),
-        click.option(
-            "--library",
-            envvar="SNAKEMAKE_PBS_SINGULARITY_LIBRARY",
-            metavar="FOLDER[:FOLDER...]",
-            help="As --pbs-singularity-library.",
-        ),
-        click.option(
-            "--store", envvar="SNAKEMAKE_PBS_SINGULARITY_STORE", type=_FILE, help="As --pbs-singularity-store."
-        ),
+def _workflow_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    snakefile = click.option(
+        "-s", "--snakefile", type=_FILE, metavar="FILE", help="The workflow; without it found as snakemake does."
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    directory = click.option(
+        "-d", "--directory", type=_FILE, metavar="FOLDER", help="The working directory of the workflow."
+    )
+    return snakefile(directory(command))
 
 
 @click.command()
-@_with_places
-@click.option("--configfile", type=_FILE, multiple=True, help="As for snakemake.")
+@_workflow_options
+@click.option("--configfile", type=_FILE, metavar="FILE", multiple=True, help="As for snakemake.")
+@library_option
+@store_option
 def lock(
-    snakefile: Path | None,
-    directory: Path | None,
-    library: str | None,
-    store: Path | None,
-    configfile: tuple[Path, ...],
+    snakefile: Path | None, directory: Path | None, configfile: tuple[Path, ...], library: str | None, store: str | None
 ) -> None:
     """Write images.lock beside the Snakefile: what every image of the workflow is.
 
     Tags are looked up in their registries and images that are not there are pulled. Keep the file with the workflow: a
     run that finds it uses the images in it, wherever tags have moved, and with --pbs-singularity-frozen no others.
     """
-    from ..images import ImageError, ensure_pulled, find_runtime
-    from ..images.locked import digest_if_known, lock_image, lock_images
-    from ..images.lockfile import NewerLockError, read_lock, write_lock
-    from .workflow import container_values
+    from ..images import ImageError
+    from ..images.locked import lock_image, lock_images
+    from ..images.lockfile import LOCK_NAME, write_lock
+    from .workflow import read_workflow
 
-    places = _find_places(snakefile, directory, library, store)
-    values = container_values(snakefile, directory, configfile)
+    wanted = read_workflow(snakefile, directory, configfile)
+    place = find_place(library, store, wanted.workdir)
+    path = wanted.sources.absolute() / LOCK_NAME
     stop = threading.Event()
-    try:
-        before: Mapping[str, LockedImage] = {}
+
+    def pull(uri: str) -> Path:
+        return place.pull(uri, partial(click.echo, err=True), stop)
+
+    def lock_one(value: str) -> LockedImage:
         try:
-            before = read_lock(places.lock) if places.lock.exists() else {}
-        except NewerLockError:
-            raise
+            return lock_image(value, place.resolve, pull, place.store, place.runtime_if_any, place.environment)
         except ImageError as error:
-            click.echo(f"Writing anew: {error.problem}", err=True)
-        runtime = find_runtime(places.environment)
+            raise ImageError(f"Rule {', '.join(wanted.containers[value])}: {error.problem}", error.remedy) from error
 
-        def pull(uri: str) -> Path:
-            if store is None:
-                places.store.mkdir(parents=True, exist_ok=True)
-            return ensure_pulled(
-                uri,
-                places.store,
-                runtime,
-                partial(click.echo, err=True),
-                environment=places.environment,
-                stop=stop,
-                ask_digest=partial(digest_if_known, environment=places.environment),
-            )
-
-        def lock_one(value: str) -> LockedImage:
-            try:
-                return lock_image(
-                    value, lambda value: places.resolve(value, runtime), pull, places.store, runtime, places.environment
-                )
-            except ImageError as error:
-                raise ImageError(f"Rule {', '.join(values[value])}: {error.problem}", error.remedy) from error
-
-        entries = lock_images(values, lock_one, before, stop)
-        write_lock(places.lock, entries)
-    except ImageError as error:
-        raise click.ClickException(str(error)) from error
+    with in_words():
+        before = _locked_before(path)
+        entries = lock_images(wanted.containers, lock_one, before, stop)
+        write_lock(path, entries)
     for line in _changes(before, {entry.reference: entry for entry in entries}):
         click.echo(line)
-    click.echo(f"{len(entries)} image{'' if len(entries) == 1 else 's'} locked in {places.lock}.")
+    click.echo(f"{len(entries)} image{'' if len(entries) == 1 else 's'} locked in {path}.")
 
 
 @click.command()
-@_with_places
-@click.option("--json", "as_json", is_flag=True, help="Write a list of objects for programs.")
+@_workflow_options
+@library_option
+@store_option
+@json_option
 def verify(
-    snakefile: Path | None, directory: Path | None, library: str | None, store: Path | None, as_json: bool
+    snakefile: Path | None, directory: Path | None, library: str | None, store: str | None, as_json: bool
 ) -> None:
     """Read the images of images.lock and of the store, whole, and compare them with what they were.
 
     It ends with exit status 1 if one is damaged, was changed or is missing.
     """
-    from ..images import ImageError, find_runtime
+    from snakemake.api import resolve_snakefile
+
     from ..images.locked import find_lock
+    from ..images.lockfile import LOCK_NAME
     from ..images.verify import verify_locked, verify_store
 
-    places = _find_places(snakefile, directory, library, store, needed=False)
+    place = find_place(library, store, directory.absolute() if directory is not None else None)
+    path = Path(resolve_snakefile(snakefile, allow_missing=True) or "Snakefile").absolute().parent / LOCK_NAME
     seen: list[Verified] = []
-    try:
-        runtime = None
-        try:
-            runtime = find_runtime(places.environment)
-        except ImageError:  # it only tells how the images of the store end
-            click.echo("There is no container runtime here; images of the store are taken to end in .sif.", err=True)
-        locked = find_lock(places.lock, frozen=False)
-        if locked is not None:
-            resolve = partial(places.resolve, runtime=runtime)
-            for one in verify_locked(locked, resolve, places.store, runtime, places.environment):
+    with in_words():
+        lock = find_lock(path, frozen=False)
+        if lock is not None:
+            for one in verify_locked(lock, place.resolve, place.store, place.runtime_if_any, place.environment):
                 seen.append(one)
                 _show(one, as_json)
-        paths = {one.path for one in seen}
-        for one in verify_store(places.store, places.environment):
-            if one.path not in paths:
+        of_lock = {one.path for one in seen}
+        for one in verify_store(place.store, place.environment):
+            if one.path not in of_lock:
                 seen.append(one)
                 _show(one, as_json)
-    except ImageError as error:
-        raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps([_as_object(one) for one in seen], indent=2))
     elif not seen:
-        click.echo(f"Nothing to verify: there is no {places.lock}, and no image in {places.store}.")
+        click.echo(f"Nothing to verify: there is no {path}, and no image in {place.store}.")
     if any(one.problem is not None for one in seen):
         raise SystemExit(1)
 
 
-def _find_places(
-    snakefile: Path | None, directory: Path | None, library: str | None, store: Path | None, *, needed: bool = True
-) -> _Places:
-    """Find what a run would find; raises ClickException."""
-    from snakemake.api import resolve_snakefile
-    from snakemake_interface_common.exceptions import ApiError, WorkflowError
+def _locked_before(path: Path) -> Mapping[str, LockedImage]:
+    """Read the lock that will be written over; one that is damaged is lost, one of a newer version an ImageError."""
+    from ..images import ImageError
+    from ..images.lockfile import NewerLockError, read_lock
 
-    from ..images.lockfile import LOCK_NAME
-    from ..settings import ExecutorSettings, library_folders
-
-    workdir = (directory or Path.cwd()).absolute()
     try:
-        found = resolve_snakefile(snakefile, allow_missing=not needed) or Path("Snakefile")
-        libraries = library_folders(ExecutorSettings(library=library))
-    except (ApiError, WorkflowError) as error:
-        raise click.ClickException(str(error)) from error
-    return _Places(
-        libraries=libraries,
-        store=store.expanduser().absolute() if store is not None else workdir / ".snakemake/pbs-singularity/images",
-        workdir=workdir,
-        lock=Path(found).absolute().parent / LOCK_NAME,
-        environment=os.environ,
-    )
+        return read_lock(path) if path.exists() else {}
+    except NewerLockError:
+        raise
+    except ImageError as error:
+        click.echo(f"Writing anew: {error.problem}", err=True)
+        return {}
 
 
 def _changes(before: Mapping[str, LockedImage], after: Mapping[str, LockedImage]) -> list[str]:
@@ -206,10 +144,10 @@ def _show(one: Verified, as_json: bool) -> None:
         return
     if one.problem is not None:
         click.echo(f"WRONG       {one.reference}: {one.problem}")
+    elif one.path is not None:
+        click.echo(f"good        {one.reference}  {one.path}")
     else:
-        click.echo(
-            f"{'good      ' if one.path else 'not pulled'}  {one.reference}{f'  {one.path}' if one.path else ''}"
-        )
+        click.echo(f"not pulled  {one.reference}")
 
 
 def _as_object(one: Verified) -> dict[str, str | bool | None]:

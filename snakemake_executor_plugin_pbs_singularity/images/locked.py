@@ -96,7 +96,7 @@ def lock_image(
     resolve: Callable[[str], Resolved],
     pull: Callable[[str], Path],
     store: Path,
-    runtime: Runtime,
+    runtime: Runtime | None,
     environment: Mapping[str, str],
 ) -> LockedImage:
     """Give what to lock for a ``container:`` value: for a tag, what it means now.
