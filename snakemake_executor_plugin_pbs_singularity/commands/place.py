@@ -19,6 +19,7 @@ from ..images.locked import Lock, digest_if_known, find_lock
 from ..images.lockfile import LOCK_NAME
 
 _PREFIX = "pbs-singularity-"
+_PROFILE_FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,12 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
 
 
-def find_place(library: str | None, store: str | None, workdir: Path | None = None) -> Place:
+def find_place(
+    library: str | None, store: str | None, workdir: Path | None = None, sources: Path = Path("workflow")
+) -> Place:
     """Find the image folders as a run would: options, then environment variables, then profiles, then defaults.
 
+    ``workdir`` is that of the workflow, the present folder if None; ``sources`` is where its Snakefile is.
     Raises ClickException for a library that does not exist.
     """
     from snakemake_interface_common.exceptions import WorkflowError
@@ -106,19 +110,19 @@ def find_place(library: str | None, store: str | None, workdir: Path | None = No
 
     workdir = workdir or Path.cwd()
     environment = os.environ
-    profile = _profile_settings(environment)
+    profile = _profile_settings(environment, sources)
 
     def setting(name: str, given: str | None) -> str | None:
         return given or environment.get(f"SNAKEMAKE_PBS_SINGULARITY_{name.upper()}") or profile.get(_PREFIX + name)
 
-    with in_words():
-        settings = ExecutorSettings(library=setting("library", library), store=setting("store", store))
-        try:
-            libraries = library_folders(settings)
-        except WorkflowError as error:
-            raise click.ClickException(str(error)) from error
+    settings = ExecutorSettings(library=setting("library", library), store=setting("store", store))
+    try:
+        libraries = library_folders(settings)
+    except WorkflowError as error:
+        raise click.ClickException(str(error)) from error
     chosen = Path(settings.store).expanduser() if settings.store else Path(".snakemake/pbs-singularity/images")
-    return Place(libraries, workdir / chosen, workdir, environment)
+    base = Path.cwd() if store else workdir
+    return Place(libraries, base / chosen, workdir, environment)
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def find_wanted(snakefile: str, library: str | None, store: str | None) -> Wante
     workflow = read_workflow(Path(snakefile) if snakefile else None)
     with in_words():
         lock = find_lock(workflow.sources.absolute() / LOCK_NAME, frozen=False)
-    return Wanted(workflow.containers, find_place(library, store, workflow.workdir), lock)
+    return Wanted(workflow.containers, find_place(library, store, workflow.workdir, workflow.sources), lock)
 
 
 @contextlib.contextmanager
@@ -151,15 +155,16 @@ def in_words() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
+def _profile_settings(environment: Mapping[str, str], sources: Path) -> dict[str, str]:
     """Give this plugin's settings in the profiles that ``snakemake`` would read here without being told.
 
-    Those are SNAKEMAKE_PROFILE and ``profiles/default``, here or beside ``workflow/Snakefile``. Snakemake's command
-    line knows them too, but takes a second to import.
+    Those are SNAKEMAKE_PROFILE and ``profiles/default``, here or else beside the Snakefile. Snakemake's own command
+    line finds them too, but takes a second to import.
     """
     settings: dict[str, str] = {}
-    for name in (environment.get("SNAKEMAKE_PROFILE"), "profiles/default", "workflow/profiles/default"):
-        file = _profile_file(name) if name else None
+    own = (_profile_file(folder) for folder in ("profiles/default", str(sources / "profiles/default")))
+    general = environment.get("SNAKEMAKE_PROFILE")
+    for file in (_profile_file(general) if general else None, next(filter(None, own), None)):
         if file is None:
             continue
         from snakemake.profiles import ConfigFileParserException, ProfileConfigFileParser
@@ -170,8 +175,6 @@ def _profile_settings(environment: Mapping[str, str]) -> dict[str, str]:
         except (OSError, UnicodeDecodeError, ConfigFileParserException) as error:
             raise click.ClickException(f"The profile {file} cannot be read: {error}") from error
         settings.update({key: value for key, value in parsed.items() if isinstance(value, str)})
-        if name and name.startswith("profiles/"):
-            break
     return settings
 
 
@@ -186,6 +189,3 @@ def _profile_file(name: str) -> Path | None:
             files = [(found, file) for file in profile.iterdir() if (found := _PROFILE_FILE.fullmatch(file.name))]
             return max(files, key=lambda pair: int(pair[0][1] or 0), default=(None, None))[1]
     return None
-
-
-_PROFILE_FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")

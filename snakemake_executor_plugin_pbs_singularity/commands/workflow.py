@@ -34,6 +34,7 @@ def read_workflow(
     """
     from snakemake.api import SnakemakeApi
     from snakemake.cli import parse_args, parse_config
+    from snakemake.exceptions import CliException
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
     given = [
@@ -43,7 +44,10 @@ def read_workflow(
     ]
     quiet = OutputSettings(quiet={Quietness.PROGRESS, Quietness.RULES, Quietness.HOST})
     with contextlib.redirect_stdout(sys.stderr):
-        _, arguments = parse_args(given)
+        try:
+            _, arguments = parse_args(given)
+        except CliException as error:
+            raise click.ClickException(f"Snakemake's settings cannot be read: {error}") from error
         with SnakemakeApi(quiet) as api:
             try:
                 workflow_api = api.workflow(
@@ -64,7 +68,10 @@ def read_workflow(
                 workflow._build_dag()
                 return WorkflowImages(_containers(workflow), Path.cwd(), Path(workflow.basedir))
             except Exception as error:  # whatever a Snakefile can raise
-                api.print_exception(error)
+                try:
+                    api.print_exception(error)
+                except KeyError:  # Snakemake 9.27 does not find the line of some syntax errors
+                    raise click.ClickException(f"The workflow cannot be read: {error}") from error
                 raise click.ClickException("The workflow cannot be read; see above.") from error
 
 
