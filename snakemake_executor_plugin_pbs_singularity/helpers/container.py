@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
-from snakemake_interface_executor_plugins.settings import ExecMode
+from snakemake_interface_executor_plugins.settings import DeploymentMethod, ExecMode
 
 from ..images import Found, ImageError, UriReference, parse_reference, resolve
 from ..settings import ExecutorSettings, library_folders
@@ -42,8 +42,10 @@ class _Image:
         """
         _check(name)
         arguments = _command_line()
-        if arguments is not None and arguments.mode is ExecMode.DEFAULT and arguments.pbs_singularity_library:
-            os.environ[LIBRARY_VARIABLE] = arguments.pbs_singularity_library
+        library = getattr(arguments, "pbs_singularity_library", None)
+        if isinstance(library, str):  # MISSING if it was not given
+            os.environ[LIBRARY_VARIABLE] = library
+            _declare(LIBRARY_VARIABLE)
 
         def path(wildcards: Any) -> str:
             from snakemake.io import apply_wildcards
@@ -132,12 +134,26 @@ def _warn(value: str, error: ImageError, arguments: argparse.Namespace | None) -
     """Say once why a name stays a name, unless the plugin is about to say it better, or a main process has said it."""
     if arguments is None or arguments.mode is not ExecMode.DEFAULT or value in _WARNED:
         return
-    if arguments.executor == "pbs-singularity" and not arguments.dryrun:
-        return
+    if arguments.executor == "pbs-singularity":
+        if not arguments.dryrun:
+            return
+    elif DeploymentMethod.APPTAINER not in arguments.software_deployment_method:
+        return  # it takes no notice of containers
     from snakemake.logging import logger
 
     _WARNED.add(value)
     logger.warning(f"image({value!r}): {error} A job that needs it would fail here.")
+
+
+def _declare(variable: str) -> None:
+    """Do what the Snakefile's `envvars:` does, so that Snakemake on a compute node, of any executor, is told too."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        workflow = frame.f_globals.get("workflow")
+        if workflow is not None and hasattr(workflow, "register_envvars"):
+            workflow.register_envvars(variable)
+            return
 
 
 def in_main_process() -> bool:
@@ -157,5 +173,5 @@ def _command_line() -> argparse.Namespace | None:
         frame = frame.f_back
         if frame.f_code.co_name == "args_to_api" and frame.f_globals.get("__name__") == "snakemake.cli":
             arguments = frame.f_locals.get("args")
-            return arguments if hasattr(arguments, "pbs_singularity_library") else None
+            return arguments if isinstance(arguments, argparse.Namespace) else None
     return None
