@@ -3,11 +3,12 @@
 Apptainer starts ``mksquashfs``, which lives on when Apptainer is killed (transcripts apptainer/63 and 69).
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 POLL = 0.05
@@ -56,6 +57,26 @@ def bytes_handled(group: int) -> int:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith(("rchar", "wchar")))
     return total
+
+
+def end_orphans(folder: Path) -> None:
+    """End the processes that work in a folder whose owner is gone, and wait a little for them to be gone.
+
+    A command whose caller was killed works on (transcript apptainer/69); ``run_group`` started it there.
+    """
+    end = time.monotonic() + GRACE
+    while (orphans := list(_working_in(folder))) and time.monotonic() < end:
+        for orphan in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        time.sleep(POLL)
+
+
+def _working_in(folder: Path) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if (process / "cwd").readlink().is_relative_to(folder.resolve()):
+                yield int(process.name)
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

@@ -10,9 +10,7 @@ its own; only a finished image that passed its check is renamed to its final nam
 import contextlib
 import os
 import re
-import shutil
 import signal
-import stat
 import tempfile
 import threading
 import time
@@ -20,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
-from filelock import FileLock, Timeout
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -41,7 +38,7 @@ from .record import now, record_path, runtime_words, write_record
 from .reference import UriReference, parse_reference
 from .registry_name import fixed_digest
 from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
-from .store import stored_path
+from .store import PULLING, locked, prepare_store, remove_leftovers, remove_tree, remove_unowned_leftovers, stored_path
 
 Report = Callable[[str], None]
 """Takes a line for the user."""
@@ -57,7 +54,6 @@ NO_PROGRESS_LIMIT = 600.0
 """Seconds without a byte read or written after which a pull counts as stuck."""
 REPORT_EVERY = 15.0
 """Seconds between two lines about a pull under way."""
-_LOCK_POLL = 0.5
 _LOOK_EVERY = 5.0
 
 
@@ -98,14 +94,15 @@ def ensure_pulled(
         raise ImageError(f"{uri!r} is no URI, so it cannot be pulled.")
     destination = stored_path(reference, store, runtime).absolute()
     if _is_good(destination):
+        remove_unowned_leftovers(destination)
         return destination
     check_pullable(runtime, reference.scheme)
-    _prepare(store.absolute(), destination.parent)
+    prepare_store(store.absolute(), destination.parent)
     environment = os.environ if environment is None else environment
     stop = stop or threading.Event()
-    with _locked(destination, reference, report, time_limit, stop):
+    with locked(destination, reference, report, time_limit, stop):
         if not _is_good(destination):
-            _remove_leftovers(destination)
+            remove_leftovers(destination)
             if destination.exists():
                 report(f"{destination} is damaged: pulling {reference.shown} again.")
             attempts = Retrying(
@@ -129,73 +126,6 @@ def _is_good(image: Path) -> bool:
     return True
 
 
-def _prepare(store: Path, folder: Path) -> None:
-    """Make the store and the folder in it, and find out now, not in an hour, whether they can be written."""
-    remedy = "Choose another store, or ask its owner for write permission."
-    try:
-        if not store.parent.is_dir():
-            raise ImageError(f"The image store {store} cannot be made: {store.parent} is not there.", remedy)
-        store.mkdir(exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            folder.chmod(stat.S_IMODE(store.stat().st_mode))  # who may fill the store may fill this folder
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ImageError(f"The image store {store} cannot be written: {error.strerror}.", remedy) from error
-
-
-@contextlib.contextmanager
-def _locked(
-    destination: Path, reference: UriReference, report: Report, time_limit: float, stop: threading.Event
-) -> Iterator[None]:
-    """Keep other processes, on this machine or on others, from pulling the same image."""
-    path = destination.with_name(f".{destination.name}.lock")
-    try:
-        with contextlib.suppress(FileExistsError):
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC)
-            os.fchmod(file, destination.parent.stat().st_mode & 0o666)  # whoever may pull here may lock
-            os.close(file)
-        lock = FileLock(path, mode=stat.S_IMODE(path.stat().st_mode))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report(f"Waiting for another process that is pulling {reference.shown} (lock {path}).")
-            lock.acquire(timeout=time_limit, poll_interval=_LOCK_POLL, cancel_check=stop.is_set)
-    except Timeout as error:
-        if stop.is_set():
-            raise ImageError(f"Waiting for {reference.shown} was interrupted.") from error
-        raise ImageError(
-            f"Another process has been pulling {reference.shown} for {time_limit:g} seconds.",
-            f"If none is, remove {path}.",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise ImageError(
-            f"The lock {path} cannot be taken: {error}.",
-            "Ask the owner of the file, or choose a store on a file system that knows locks.",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _remove_leftovers(destination: Path) -> None:
-    """Remove what a pull left that was killed too hard to clean up; for the holder of the lock only."""
-    for leftover in destination.parent.glob(f".{destination.name}.*.pulling"):
-        _remove_tree(leftover)
-
-
-def _remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, also the folders of an image that are write-protected."""
-    for parent, names, _ in os.walk(folder):
-        for path in (Path(parent, name) for name in names):
-            if not path.is_symlink():
-                with contextlib.suppress(OSError):
-                    path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _report_pause(state: RetryCallState, report: Report) -> None:
     error = state.outcome.exception() if state.outcome is not None else None
     pause = state.next_action.sleep if state.next_action is not None else 0
@@ -216,7 +146,7 @@ def _pull(
     """Pull once, to a temporary folder beside the destination, and rename the image if it is good."""
     report(f"Pulling {reference.shown} with {runtime} to {destination}.")
     start = time.monotonic()
-    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".pulling", dir=destination.parent))
+    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=PULLING, dir=destination.parent))
     tmpdir = None
     try:
         tmpdir = _make_tmpdir(environment, work)
@@ -236,9 +166,9 @@ def _pull(
             f"Check that there is room and that {runtime.command} can be executed.",
         ) from error
     finally:
-        _remove_tree(work)
+        remove_tree(work)
         if tmpdir is not None:
-            _remove_tree(tmpdir)
+            remove_tree(tmpdir)
     size = destination.stat().st_size / 1e6
     report(f"Pulled {reference.shown}: {size:.0f} MB in {time.monotonic() - start:.0f} s.")
 
