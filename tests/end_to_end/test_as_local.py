@@ -19,7 +19,7 @@ REPORT = r'''
     for name in HOME LANG PATH DECLARED OMP_NUM_THREADS MKL_NUM_THREADS SINGULARITY_CONTAINER APPTAINER_NAME; do
         echo "$name=${{!name-is not set}}"
     done
-    shopt -o; ls -d /tmp /proc; cat /etc/os-release; id -un; touch ~/in-home && ls in-home
+    shopt -o; ls -d /tmp /proc; cat /etc/os-release; id -un; ls -d ~
 }} > {output} 2>&1
 '''
 
