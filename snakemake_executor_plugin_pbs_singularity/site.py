@@ -11,7 +11,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from .images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
 from .images.lock import check_name
-from .images.locked import Lock, digest_if_known, find_lock
+from .images.locked import Lock, digest_if_known, find_lock, size_if_known
 from .images.lockfile import LOCK_NAME
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
@@ -83,6 +83,7 @@ class Site:
             environment=self.environment,
             stop=stop,
             ask_digest=partial(digest_if_known, environment=self.environment),
+            ask_size=partial(size_if_known, environment=self.environment),
         )
         if self.lock is not None:
             self.lock.check_pulled(uri, image, self.environment)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ..images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
-from ..images.locked import Lock, digest_if_known, find_lock
+from ..images.locked import Lock, digest_if_known, find_lock, size_if_known
 from ..images.lockfile import LOCK_NAME
 
 _PREFIX = "pbs-singularity-"
@@ -70,9 +70,15 @@ class Place:
         """
         if self.store.is_relative_to(self.workdir / ".snakemake"):
             self.store.mkdir(parents=True, exist_ok=True)
-        ask_digest = partial(digest_if_known, environment=self.environment)
         return ensure_pulled(
-            uri, self.store, self.runtime, report, environment=self.environment, stop=stop, ask_digest=ask_digest
+            uri,
+            self.store,
+            self.runtime,
+            report,
+            environment=self.environment,
+            stop=stop,
+            ask_digest=partial(digest_if_known, environment=self.environment),
+            ask_size=partial(size_if_known, environment=self.environment),
         )
 
 

@@ -15,7 +15,7 @@ from .lockfile import LockedImage, read_lock
 from .pulls import AT_A_TIME
 from .record import read_record
 from .reference import UriReference, parse_reference
-from .registry import digest_of
+from .registry import digest_of, size_of
 from .registry_name import fixed_digest, registry_name
 from .resolution import Found, Missing, Resolved
 from .runtime import Runtime
@@ -175,6 +175,14 @@ def digest_if_known(reference: UriReference, environment: Mapping[str, str]) -> 
     """Give the digest of a URI; None if it has none or the registry does not say: it may still be pulled then."""
     try:
         return digest_of(reference, environment, _PATIENCE) if registry_name(reference) is not None else None
+    except ImageError:
+        return None
+
+
+def size_if_known(reference: UriReference, environment: Mapping[str, str]) -> int | None:
+    """Give how many bytes will be downloaded for a URI; None if that is not known."""
+    try:
+        return size_of(reference, environment, _PATIENCE) if registry_name(reference) is not None else None
     except ImageError:
         return None
 

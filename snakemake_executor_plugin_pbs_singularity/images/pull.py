@@ -37,12 +37,14 @@ from .lockfile import LockedImage
 from .record import now, record_path, runtime_words, write_record
 from .reference import UriReference, parse_reference
 from .registry_name import fixed_digest
+from .room import check_room
 from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
 from .store import PULLING, locked, prepare_store, remove_leftovers, remove_tree, remove_unowned_leftovers, stored_path
 
 Report = Callable[[str], None]
 """Takes a line for the user."""
 AskDigest = Callable[[UriReference], str | None]
+AskSize = Callable[[UriReference], int | None]
 """Gives what a URI means in its registry now; None where that is not known."""
 
 TIME_LIMIT = 4 * 3600.0
@@ -68,6 +70,7 @@ def ensure_pulled(
     first_pause: float = FIRST_PAUSE,
     stop: threading.Event | None = None,
     ask_digest: AskDigest = fixed_digest,
+    ask_size: AskSize = lambda reference: None,
 ) -> Path:
     """Give the image file of a URI in the store, pulling it if it is not there.
 
@@ -78,6 +81,8 @@ def ensure_pulled(
     ``environment`` is what the runtime gets, the process's own if None; proxies and settings such as
     ``APPTAINER_NOHTTPS`` or ``APPTAINER_CACHEDIR`` count. Without an ``APPTAINER_TMPDIR`` or
     ``SINGULARITY_TMPDIR`` in it, images are unpacked within the store, as ``/tmp`` is often too small.
+
+    Where ``ask_size`` knows how many bytes the layers have, it is seen to that there is room before anything is done.
 
     Once ``stop`` is set, a pull under way is ended, also by an ImageError.
 
@@ -114,7 +119,9 @@ def ensure_pulled(
                 reraise=True,
             )
             with _termination_as_exit():
-                attempts(_pull, reference, destination, runtime, report, environment, time_limit, stop, ask_digest)
+                attempts(
+                    _pull, reference, destination, runtime, report, environment, time_limit, stop, ask_digest, ask_size
+                )
     return destination
 
 
@@ -142,19 +149,25 @@ def _pull(
     time_limit: float,
     stop: threading.Event,
     ask_digest: AskDigest,
+    ask_size: AskSize,
 ) -> None:
     """Pull once, to a temporary folder beside the destination, and rename the image if it is good."""
-    report(f"Pulling {reference.shown} with {runtime} to {destination}.")
+    size = ask_size(reference)
+    of_size = f" ({size / 1e6:.0f} MB)" if size is not None else ""
+    report(f"Pulling {reference.shown}{of_size} with {runtime} to {destination}.")
     start = time.monotonic()
     work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=PULLING, dir=destination.parent))
-    tmpdir = None
+    tmpdir, ours = _unpacking_folder(environment, work)
     try:
-        tmpdir = _make_tmpdir(environment, work)
         image = work / f"image{destination.suffix}"
         arguments = pull_arguments(runtime, image, reference.uri)
+        if size is not None and tmpdir.is_dir():
+            check_room(reference.shown, size, work, tmpdir)
         digest = ask_digest(reference)
         watch = _watcher(reference.shown, work, report, time_limit, stop)
-        status = run_group(arguments, _with_tmpdir(environment, runtime, tmpdir), work, work / "log", watch)
+        # Singularity does not know APPTAINER_TMPDIR, so the setting goes by the runtime's own name.
+        variables = {**environment, f"{setting_prefix(runtime)}TMPDIR": str(tmpdir)}
+        status = run_group(arguments, variables, work, work / "log", watch)
         if status != 0:
             raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
         _accept(image, reference)
@@ -167,35 +180,28 @@ def _pull(
         ) from error
     finally:
         remove_tree(work)
-        if tmpdir is not None:
+        if ours:
             remove_tree(tmpdir)
-    size = destination.stat().st_size / 1e6
-    report(f"Pulled {reference.shown}: {size:.0f} MB in {time.monotonic() - start:.0f} s.")
+    written = destination.stat().st_size / 1e6
+    report(f"Pulled {reference.shown}: {written:.0f} MB in {time.monotonic() - start:.0f} s.")
 
 
-def _make_tmpdir(environment: Mapping[str, str], work: Path) -> Path | None:
-    """Make a folder for unpacking that is large enough, or give None if the user has chosen one.
+def _unpacking_folder(environment: Mapping[str, str], work: Path) -> tuple[Path, bool]:
+    """Give a folder for unpacking that is large enough, and whether it was made here, to be removed.
 
-    That is one within the store, unless Apptainer would fail there at the end of all its work: it passes the
-    folder's name through a shell without quoting (``could not inspect container``, seen with 1.4.5).
+    The user's choice counts. Else it is one within the store, unless Apptainer would fail there at the end of all
+    its work: it passes the folder's name through a shell without quoting (``could not inspect container``, seen
+    with 1.4.5).
     """
-    if environment.get("APPTAINER_TMPDIR") or environment.get("SINGULARITY_TMPDIR"):
-        return None
+    chosen = environment.get("APPTAINER_TMPDIR") or environment.get("SINGULARITY_TMPDIR")
+    if chosen:
+        return Path(chosen), False
     if re.search(r"[^\w /.,:=+@%$-]", str(work)):
         cache = Path(environment.get("HOME") or Path.home(), ".cache")
         cache.mkdir(exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="pulling-", dir=cache))
+        return Path(tempfile.mkdtemp(prefix="pulling-", dir=cache)), True
     (work / "tmp").mkdir()
-    return work / "tmp"
-
-
-def _with_tmpdir(environment: Mapping[str, str], runtime: Runtime, tmpdir: Path | None) -> dict[str, str]:
-    """Give the environment of the runtime: the user's, with the folder for unpacking.
-
-    Singularity does not know ``APPTAINER_TMPDIR``, so the user's setting goes by the runtime's own name.
-    """
-    chosen = tmpdir or environment.get("APPTAINER_TMPDIR") or environment["SINGULARITY_TMPDIR"]
-    return {**environment, f"{setting_prefix(runtime)}TMPDIR": str(chosen)}
+    return work / "tmp", True
 
 
 def _watcher(shown: str, work: Path, report: Report, time_limit: float, stop: threading.Event) -> Watch:
