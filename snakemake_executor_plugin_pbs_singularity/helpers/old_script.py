@@ -207,8 +207,10 @@ def _chunks(rest: dict[str, _Option], notes: list[str]) -> list[_Chunk]:
         chunks = [_node_chunk(part, nodes.where) for part in nodes.value.split("+")]
         if len(chunks) == 1 and chunks[0].count == 1:
             chunks[0].wanted.pop("mpiprocs", None)  # ppn=4 on one node is how one asks for four cores
+        elif "place" not in rest:
+            rest["place"] = _Option(nodes.where, "l", "scatter")
         if "ncpus" in single:
-            raise WorkflowError(f"{single['ncpus'].where}: ncpus and nodes do not go together. Write nodes=1:ppn=N.")
+            raise WorkflowError(f"{single['ncpus'].where}: ncpus beside nodes is not read here. Write nodes=N:ppn=M.")
     elif single:
         chunks = [_Chunk(1, {}, next(iter(single.values())).where)]
     else:
@@ -227,16 +229,20 @@ def _chunks(rest: dict[str, _Option], notes: list[str]) -> list[_Chunk]:
 
 
 def _node_chunk(part: str, where: str) -> _Chunk:
-    """Give a part of `-l nodes=` as OpenPBS converts it: a property `fat` is asked for as `fat=True`."""
+    """Give a part of `-l nodes=` as OpenPBS converts it (pbs_resources(7B), BACKWARD COMPATIBILITY).
+
+    A property `fat` is asked for as `fat=true`. With ppn, ncpus counts for each process.
+    """
     words = part.split(":")
     count = whole_number(words.pop(0), where, 1) if words[0].isdigit() else 1
     wanted: dict[str, str] = {}
     for index, item in enumerate(words):
         name, equals, value = item.partition("=")
         if name in ("ppn", "ncpus") and equals:
-            wanted["ncpus"] = str(whole_number(value, f"{where}: {name}", 1))
+            number = whole_number(value, f"{where}: {name}", 1)
+            wanted["ncpus"] = str(number * int(wanted.get("ncpus", "1")))
             if name == "ppn":
-                wanted["mpiprocs"] = wanted["ncpus"]
+                wanted["mpiprocs"] = str(number)
         elif name in ("gpus", "ngpus") and equals:
             wanted["ngpus"] = str(whole_number(value, f"{where}: {name}", 0))
         elif equals or not re.fullmatch(r"[A-Za-z][\w.-]*", name):
@@ -247,7 +253,8 @@ def _node_chunk(part: str, where: str) -> _Chunk:
                 f"select=1:ncpus=1:host={name}."
             )
         else:
-            wanted[name] = "True"
+            wanted[name] = "true"
+    wanted.setdefault("ncpus", "1")
     return _Chunk(count, wanted, where)
 
 
