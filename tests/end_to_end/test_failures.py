@@ -11,7 +11,7 @@ from .harness import Run, Running, Snakemake, pbs_command, qstat, wait_until, wr
 
 WORKFLOW = r"""
 rule all:
-    input: "fine", "after_fine", "failed", "after_failed", "nested", "missing", "empty", "refused", "mended"
+    input: "fine", "after_fine", "failed", "after_failed", "nested", "missing", "empty", "refused", "mended", "grouped"
 
 rule fine:
     output: "fine"
@@ -51,6 +51,11 @@ rule refused:
     output: "refused"
     resources: pbs_select="1:ncpus=1:nonsense=1"
     shell: "touch {output}"
+
+rule grouped:
+    output: "grouped"
+    group: "together"
+    shell: "echo 'words of a group'; exit 3"
 
 rule mended:
     output: "mended"
@@ -123,6 +128,11 @@ def test_a_rule_that_fails_in_python_shows_its_reason_and_its_own_log(failures: 
     error = error_of(failures, "nested")
     assert "a reason" in error
     assert "nested.log" in error
+
+
+def test_a_group_that_fails_shows_the_id_of_its_pbs_job_and_the_end_of_its_log(failures: Run) -> None:
+    assert f"Group together (PBS job {failures.job('together').pbs_id}) failed. Exit code 1." in failures.said
+    assert "words of a group" in failures.said
 
 
 def test_an_output_that_is_not_made_is_missed(failures: Run) -> None:

@@ -55,6 +55,19 @@ rule after_group:
     group: "together"
     shell: "cat {{input}} > {{output}}"
 
+rule bound_shell:
+    output: "bound_shell.txt"
+    container: "tools/beta"
+    resources: container_args="--bind '{of_rule}:/of rule'"
+    shell: "cat /of_all/file '/of rule/file' > {{output}}"
+
+rule bound_run:
+    output: "bound_run.txt"
+    container: "tools/beta"
+    resources: container_args="--bind '{of_rule}:/of rule'"
+    run:
+        shell("cat /of_all/file '/of rule/file' > {{output}}")
+
 rule bare:
     output: "bare.txt"
     shell: "cp /etc/os-release {{output}}"
@@ -62,15 +75,18 @@ rule bare:
 
 SCRIPT = "import shutil\nshutil.copy('/etc/os-release', snakemake.output[0])\n"
 
-TARGETS = ("all", "bare.txt", "grouped.txt")
+TARGETS = ("all", "bare.txt", "grouped.txt", "bound_shell.txt", "bound_run.txt")
 LOCAL = () if ON_PATH else ("--pbs-singularity-pbs", "local")
 
 
 @pytest.fixture(scope="module")
 def nine(snakemake: Snakemake, library: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    workflow = WORKFLOW.format(path=library / "tools/beta.sif", uri=registry.uri("test/delta:1"))
+    bound = write(tmp_path_factory.mktemp("bound"), {"all/file": "of all ", "one rule/file": "of this rule"})
+    workflow = WORKFLOW.format(
+        path=library / "tools/beta.sif", uri=registry.uri("test/delta:1"), of_rule=bound / "one rule"
+    )
     folder = write(tmp_path_factory.mktemp("nine"), {"Snakefile": workflow, "release.py": SCRIPT})
-    return snakemake(folder, *LOCAL, *TARGETS)
+    return snakemake(folder, *LOCAL, *TARGETS, "--pbs-singularity-bind", f"{bound}/all:/of_all")
 
 
 def image_of(output: str) -> str:
@@ -86,13 +102,18 @@ def test_a_rule_without_a_container_runs_on_the_bare_node(nine: Run) -> None:
     assert nine.text("bare.txt") == Path("/etc/os-release").read_text().removesuffix("\n")
 
 
+@pytest.mark.parametrize("kind", ["shell", "run"])
+def test_containers_see_what_is_bound_for_all_rules_and_for_theirs(nine: Run, kind: str) -> None:
+    assert nine.text(f"bound_{kind}.txt") == "of all of this rule"
+
+
 @pytest.mark.parametrize(("rule", "image"), [("run", "library"), ("shadow", "uri")])
 def test_a_rule_of_a_group_runs_in_the_image_that_it_names(nine: Run, rule: str, image: str) -> None:
     assert image_of(nine.text(f"grouped_{rule}.txt")) == IMAGES[image]
 
 
 def test_every_rule_and_every_group_is_a_job_of_pbs(nine: Run) -> None:
-    assert len({job.pbs_id for job in nine.submitted}) == 9 + 1 + 1
+    assert len({job.pbs_id for job in nine.submitted}) == 9 + 1 + 1 + 2
 
 
 def test_an_image_of_a_registry_is_pulled_once(nine: Run) -> None:
