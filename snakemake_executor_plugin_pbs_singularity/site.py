@@ -3,15 +3,16 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
+from .images import Found, ImageError, Resolved, Runtime, check_runnable, find_runtime, resolve
+from .images.asking import pull_and_note
 from .images.lock import check_name
-from .images.locked import Lock, digest_if_known, find_lock, size_if_known
+from .images.locked import Lock, find_lock
 from .images.lockfile import LOCK_NAME
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
@@ -75,16 +76,7 @@ class Site:
 
     def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> None:
         """Pull a missing image into the store; raises ImageError, also soon after `stop` is set."""
-        image = ensure_pulled(
-            uri,
-            self.store,
-            self.runtime,
-            report,
-            environment=self.environment,
-            stop=stop,
-            ask_digest=partial(digest_if_known, environment=self.environment),
-            ask_size=partial(size_if_known, environment=self.environment),
-        )
+        image = pull_and_note(uri, self.store, self.runtime, report, self.environment, stop)
         if self.lock is not None:
             self.lock.check_pulled(uri, image, self.environment)
 

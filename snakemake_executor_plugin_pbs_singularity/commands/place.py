@@ -7,15 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import click
 
-from ..images import Found, ImageError, Resolved, Runtime, check_runnable, ensure_pulled, find_runtime, resolve
-from ..images.locked import Lock, digest_if_known, find_lock, size_if_known
+from ..images import Found, ImageError, Resolved, Runtime, check_runnable, find_runtime, resolve
+from ..images.asking import pull_and_note
+from ..images.locked import Lock, find_lock
 from ..images.lockfile import LOCK_NAME
 
 _PREFIX = "pbs-singularity-"
@@ -70,16 +71,7 @@ class Place:
         """
         if self.store.is_relative_to(self.workdir / ".snakemake"):
             self.store.mkdir(parents=True, exist_ok=True)
-        return ensure_pulled(
-            uri,
-            self.store,
-            self.runtime,
-            report,
-            environment=self.environment,
-            stop=stop,
-            ask_digest=partial(digest_if_known, environment=self.environment),
-            ask_size=partial(size_if_known, environment=self.environment),
-        )
+        return pull_and_note(uri, self.store, self.runtime, report, self.environment, stop)
 
 
 def library_option(command: Callable[..., Any]) -> Callable[..., Any]:

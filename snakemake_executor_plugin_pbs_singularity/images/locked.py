@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
+from .asking import digest_if_known
 from .check import check_image
 from .checksum import checksum_cache, sha256_of, size_in_bytes
 from .errors import ImageError
@@ -15,7 +16,7 @@ from .lockfile import LockedImage, read_lock
 from .pulls import AT_A_TIME
 from .record import read_record
 from .reference import UriReference, parse_reference
-from .registry import digest_of, size_of
+from .registry import digest_of
 from .registry_name import fixed_digest, registry_name
 from .resolution import Found, Missing, Resolved
 from .runtime import Runtime
@@ -23,8 +24,6 @@ from .store import stored_path
 
 _ASKED_AT_ONCE = 8
 """Registries are asked about so many images at a time."""
-_PATIENCE = 5.0
-"""Seconds for an answer that would only be good to have."""
 
 
 @dataclass(frozen=True)
@@ -169,22 +168,6 @@ def moved_tags(values: Iterable[str], store: Path, runtime: Runtime, environment
 
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
         return [words for words in asking.map(ask, dict.fromkeys(values)) if words is not None]
-
-
-def digest_if_known(reference: UriReference, environment: Mapping[str, str]) -> str | None:
-    """Give the digest of a URI; None if it has none or the registry does not say: it may still be pulled then."""
-    try:
-        return digest_of(reference, environment, _PATIENCE) if registry_name(reference) is not None else None
-    except ImageError:
-        return None
-
-
-def size_if_known(reference: UriReference, environment: Mapping[str, str]) -> int | None:
-    """Give how many bytes will be downloaded for a URI; None if that is not known."""
-    try:
-        return size_of(reference, environment, _PATIENCE) if registry_name(reference) is not None else None
-    except ImageError:
-        return None
 
 
 def _stored(uri: str, store: Path, runtime: Runtime | None) -> Path:
