@@ -48,7 +48,7 @@ def lock(
     from ..images.lockfile import LOCK_NAME, write_lock
     from .workflow import read_workflow
 
-    wanted = read_workflow(snakefile, directory, configfile)
+    wanted = read_workflow(snakefile, directory, configfile, library)
     place = find_place(library, store, wanted.workdir)
     path = wanted.sources.absolute() / LOCK_NAME
     stop = threading.Event()

@@ -138,7 +138,7 @@ def find_wanted(snakefile: str, library: str | None, store: str | None) -> Wante
     """Read a workflow, as ``snakefile_option`` names it. ClickException if that or its lock cannot be read."""
     from .workflow import read_workflow
 
-    workflow = read_workflow(Path(snakefile) if snakefile else None)
+    workflow = read_workflow(Path(snakefile) if snakefile else None, library=library)
     with in_words():
         lock = find_lock(workflow.sources.absolute() / LOCK_NAME, frozen=False)
     return Wanted(workflow.containers, find_place(library, store, workflow.workdir, workflow.sources), lock)

@@ -1,6 +1,7 @@
 """The images of a workflow, as Snakemake understands it."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,19 +24,25 @@ class WorkflowImages:
 
 
 def read_workflow(
-    snakefile: Path | None = None, directory: Path | None = None, configfiles: Sequence[Path] = ()
+    snakefile: Path | None = None,
+    directory: Path | None = None,
+    configfiles: Sequence[Path] = (),
+    library: str | None = None,
 ) -> WorkflowImages:
     """Give the ``container:`` values of all jobs of a workflow, done or not, and the rules that have them.
 
     Without a Snakefile those are tried that ``snakemake`` tries; profiles and environment variables count as they do
-    for it. What only a checkpoint will tell is not known, so a workflow with checkpoints counts with all its
-    rules. Whatever the Snakefile prints goes to stderr. Raises ClickException for a workflow that Snakemake cannot
-    read, also because input files are missing; Snakemake has said why then.
+    for it, and ``library`` for what the helper ``image()`` gives. What only a checkpoint will tell is not known, so a
+    workflow with checkpoints counts with all its rules. Whatever the Snakefile prints goes to stderr. Raises
+    ClickException for a workflow that Snakemake cannot read, also because input files are missing; Snakemake has
+    said why then.
     """
     from snakemake.api import SnakemakeApi
     from snakemake.cli import parse_args, parse_config
     from snakemake.exceptions import CliException
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+    from ..helpers.container import LIBRARY_VARIABLE
 
     given = [
         *(["--snakefile", str(snakefile)] if snakefile is not None else []),
@@ -48,6 +55,9 @@ def read_workflow(
             _, arguments = parse_args(given)
         except CliException as error:
             raise click.ClickException(f"Snakemake's settings cannot be read: {error}") from error
+        library = library or getattr(arguments, "pbs_singularity_library", None)
+        if isinstance(library, str):
+            os.environ[LIBRARY_VARIABLE] = library
         with SnakemakeApi(quiet) as api:
             try:
                 workflow_api = api.workflow(
