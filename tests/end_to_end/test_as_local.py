@@ -16,7 +16,7 @@ REPORT = r'''
 {{
     echo "pwd=$PWD"; echo "flags=$-"; echo "umask=$(umask)"; echo "stdin=$(wc -c)"; echo "shell=$0 $BASH_VERSION"
     echo "tmpdir=$([ -d "$TMPDIR" ] && [ -w "$TMPDIR" ] && echo is a writable folder)"
-    for name in HOME LANG PATH DECLARED OMP_NUM_THREADS MKL_NUM_THREADS SINGULARITY_CONTAINER APPTAINER_NAME; do
+    for name in HOME LANG PATH DECLARED OMP_NUM_THREADS MKL_NUM_THREADS APPTAINER_NAME; do
         echo "$name=${{!name-is not set}}"
     done
     shopt -o; ls -d /tmp /proc; cat /etc/os-release; id -un; ls -d ~

@@ -107,7 +107,7 @@ def test_the_shell_is_the_one_that_the_workflow_sets(kept: Run) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to what is write-protected")
 def test_a_write_protected_output_is_not_made_again(kept: Run, snakemake: Snakemake) -> None:
     refused = snakemake(kept.folder, "--forcerun", "keep", fails=True)
-    assert "write-protected" in refused.said
+    assert "Write-protected output files for rule keep" in refused.said
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,10 @@ def test_a_profile_can_hold_all_options(environment: dict[str, str], tmp_path: P
 
 def test_a_profile_for_the_cluster_may_name_the_queue_in_the_environment(snakemake: Snakemake, folder: Path) -> None:
     variables = {"SNAKEMAKE_PBS_SINGULARITY_QUEUE": "nowhere"}
-    assert "There is no queue 'nowhere'" in snakemake(folder, "-F", fails=True, variables=variables).said
+    assert (
+        "There is no queue 'nowhere'"
+        in snakemake(folder, "shell", "--forcerun", "shell", fails=True, variables=variables).said
+    )
 
 
 OPTIONS = ("queue", "account", "project", "library", "store", "bind", "container-args", "pbs")

@@ -117,7 +117,7 @@ def test_every_rule_and_every_group_is_a_job_of_pbs(nine: Run) -> None:
 
 
 def test_an_image_of_a_registry_is_pulled_once(nine: Run) -> None:
-    assert nine.said.count("Pulling docker://") == 1
+    assert nine.said.count("Pulled docker://") == 1
 
 
 def test_a_second_run_has_nothing_to_do(nine: Run, snakemake: Snakemake) -> None:
