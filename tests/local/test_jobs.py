@@ -212,9 +212,10 @@ def test_an_impossible_job_can_start_once_the_machine_is_larger(pbs: LocalPbs) -
 
 def test_higher_priority_goes_first(pbs: LocalPbs) -> None:
     pbs.set(ncpus=1)
-    pbs.submit("sleep 0.7")
+    pbs.submit('while [ ! -e "$PBS_O_WORKDIR/go" ]; do sleep 0.05; done')
     low = pbs.submit("date +%s%N", "-N low -p -5")
     high = pbs.submit("date +%s%N", "-N high -p 5")
+    (pbs.cwd / "go").touch()
 
     pbs.wait(low, high)
     assert int((pbs.cwd / "high.o3").read_text()) < int((pbs.cwd / "low.o2").read_text())
