@@ -14,6 +14,8 @@ from snakemake_executor_plugin_pbs_singularity.pbs.local.client import is_runnin
 
 from .conftest import LocalPbs
 
+UNTIL_LET_GO = 'while [ ! -e "$PBS_O_WORKDIR/go" ]; do sleep 0.05; done'
+
 
 def test_the_first_command_starts_the_server(pbs: LocalPbs) -> None:
     assert not is_running(str(pbs.home))
@@ -25,11 +27,12 @@ def test_the_first_command_starts_the_server(pbs: LocalPbs) -> None:
 
 def test_the_server_ends_when_nobody_needs_it(pbs: LocalPbs) -> None:
     pbs.set(idle=0.3)
-    job = pbs.submit("sleep 1")
+    job = pbs.submit(UNTIL_LET_GO)
     held = pbs.submit("true", "-h")
 
     time.sleep(0.6)
     assert is_running(str(pbs.home)), "it ended although a job runs"
+    (pbs.cwd / "go").touch()
     pbs.wait_until(lambda: not is_running(str(pbs.home)), "it does not end")
     assert not (pbs.home / "socket").exists()
     assert pbs.exit_status(job) == "0"
@@ -56,7 +59,7 @@ def test_a_crash_loses_no_job(pbs: LocalPbs) -> None:
     done = pbs.submit("exit 3")
     pbs.wait(done)
     ends_meanwhile = pbs.submit("sleep 0.3; exit 4")
-    runs_on = pbs.submit("sleep 1.5; exit 5")
+    runs_on = pbs.submit(f"{UNTIL_LET_GO}; exit 5")
     queued = pbs.submit("exit 6")
     held = pbs.submit("true", "-h")
     array = pbs.submit("exit $PBS_ARRAY_INDEX", "-J 0-3")
@@ -65,6 +68,7 @@ def test_a_crash_loses_no_job(pbs: LocalPbs) -> None:
 
     pbs.wait_until(lambda: (pbs.cwd / "STDIN.o2").exists(), "job 2 does not end")
     assert [pbs.state(job) for job in (done, runs_on, held)] == ["F", "R", "H"]
+    (pbs.cwd / "go").touch()
     pbs.wait(ends_meanwhile, runs_on, queued, array)
     assert [pbs.exit_status(job) for job in (done, ends_meanwhile, runs_on, queued)] == ["3", "4", "5", "6"]
     assert [pbs.exit_status(array.replace("[]", f"[{index}]")) for index in range(4)] == ["0", "1", "2", "3"]
