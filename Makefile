@@ -16,7 +16,8 @@ demo: $(VENV)/.installed ## Train the MNIST convnet in containers, as PBS jobs: 
 	@$(RUN) -m tools.demo
 
 test: lint ## Run all tests; PBS=path takes the PBS on PATH for those that submit jobs
-	@$(RUN) -m pytest -n 2
+	@$(RUN) -m tools.images > /dev/null
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	@$(RUN) -m ruff check .
