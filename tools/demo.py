@@ -33,6 +33,7 @@ from snakemake_executor_plugin_pbs_singularity.images import (
     find_runtime,
     parse_reference,
 )
+from snakemake_executor_plugin_pbs_singularity.images.registry import digest_of
 
 from .apptainer import path_with_apptainer
 from .cache import ToolError, cache_folder, locked
@@ -43,8 +44,6 @@ WORKFLOW = ROOT / "workflows" / "mnist"
 RESULTS = ROOT / "demo-results"
 WANTED_ACCURACY = 98.0
 """Percent of the test images, for every run; the runs of the demo have 98.2 and 98.5."""
-REGISTRY = "https://registry-1.docker.io/v2/"
-"""Where ``docker://`` leads to. Any answer counts, also that one has to log in."""
 PATIENCE = 5.0
 """Seconds for a server to answer."""
 PULL_LIMIT = 300.0
@@ -97,6 +96,15 @@ def answers(address: str) -> bool:
         return False
 
 
+def has_image(uri: str) -> bool:
+    """Tell whether the registry of an image answers soon, and has it."""
+    reference = parse_reference(uri)
+    try:
+        return isinstance(reference, UriReference) and bool(digest_of(reference, os.environ, PATIENCE))
+    except ImageError:
+        return False
+
+
 def provide_runtime() -> Runtime:
     """Give the container runtime on PATH; if there is none, put one into the cache folder and on PATH."""
     if shutil.which("apptainer") is None and shutil.which("singularity") is None:
@@ -119,7 +127,7 @@ def provide_pbs() -> list[str]:
 
 def provide_image(uri: str, runtime: Runtime, store: Path) -> str:
     """Give what to write behind ``container:``: the image's URI once it is in the store, or a path."""
-    if not answers(REGISTRY):
+    if not has_image(uri):
         say(f"Image: the registry of {uri} does not answer; a stand-in is taken")
     else:
         try:
