@@ -1,7 +1,7 @@
 """A Snakemake job becomes a task: one job made ready to run."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,8 @@ from .tasks.script import (
 )
 from .text import one_line
 from .tracking.run_folder import RunFolder, new_token
+
+_GPU_OPTIONS = frozenset(["--nv", "--nvccli", "--rocm"])
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,19 @@ def exec_options(job: Any, rule: str, request: Request, site: Site) -> tuple[str
     """
     of_rule = split_options(str(job.resources.get("container_args") or ""), f"Rule {rule}, resource container_args")
     check_sources(rule, of_rule)
-    return (*site.container_options, *of_rule, *(["--nv"] if request.gpus else []))
+    return with_gpu_options(site.container_options, of_rule, gpus=request.gpus)
+
+
+def with_gpu_options(of_site: Sequence[str], of_rule: Sequence[str], *, gpus: int) -> tuple[str, ...]:
+    """Give options of `exec` with those for GPUs: where GPUs are asked for, --nv unless the site or the rule says else.
+
+    What the site says of GPUs, such as --rocm, is for jobs that ask for one; what a rule says is for that rule.
+    """
+    for_gpus = [option for option in of_site if option in _GPU_OPTIONS]
+    others = [option for option in of_site if option not in _GPU_OPTIONS]
+    if gpus and not _GPU_OPTIONS.intersection(of_rule):
+        others += for_gpus or ["--nv"]
+    return (*others, *of_rule)
 
 
 def _roots(job: Any, site: Site, workflow: Any) -> list[Path]:
