@@ -447,6 +447,13 @@ def test_a_store_closed_to_us_is_found_out_before_the_pull(site: Site) -> None:
     assert site.run_count == 0
 
 
+@pytest.mark.parametrize("status", [0, 255])
+def test_a_store_that_vanishes_midway_is_an_error(status: int, site: Site) -> None:
+    site.runs(f"rm -rf '{site.store}'; exit {status}")
+    with pytest.raises(ImageError, match="cannot be pulled|was pulled, but: The image the pulled file does not exist"):
+        site.pull()
+
+
 def test_a_store_in_a_folder_that_is_not_there_is_refused(site: Site) -> None:
     site.store = site.folder / "mnt/dta/images"
     with pytest.raises(ImageError, match="mnt/dta is not there"):
