@@ -450,7 +450,7 @@ def test_a_store_closed_to_us_is_found_out_before_the_pull(site: Site) -> None:
 @pytest.mark.parametrize("status", [0, 255])
 def test_a_store_that_vanishes_midway_is_an_error(status: int, site: Site) -> None:
     site.runs(f"rm -rf '{site.store}'; exit {status}")
-    with pytest.raises(ImageError, match="cannot be pulled|was pulled, but: The image the pulled file does not exist"):
+    with pytest.raises(ImageError, match=r"cannot be pulled|was pulled, but: The image the pulled file does not exist"):
         site.pull()
 
 
