@@ -97,7 +97,8 @@ def _change_settings(home: Path, assignments: tuple[str, ...]) -> None:
 
 
 def _stop(home: Path) -> None:
-    from .pbs.local.client import ask, is_running
+    from .pbs.local.address import is_running
+    from .pbs.local.client import ask
 
     if not is_running(str(home)):
         return
@@ -111,7 +112,7 @@ def _stop(home: Path) -> None:
 
 
 def _show_status(home: Path, folder: Path) -> None:
-    from .pbs.local.client import is_running
+    from .pbs.local.address import is_running
     from .pbs.local.settings import load
 
     running = is_running(str(home))

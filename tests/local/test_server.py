@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from snakemake_executor_plugin_pbs_singularity.pbs.local.client import is_running
+from snakemake_executor_plugin_pbs_singularity.pbs.local.address import is_running
 
 from .conftest import LocalPbs
 

@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 
+from .address import try_connect
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,19 +76,6 @@ def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any
     raise OSError("the server cannot be reached; see server.log there")
 
 
-def is_running(home: str) -> bool:
-    """Tell whether the home has a server that listens."""
-    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        connection = _try_connect(folder)
-    finally:
-        os.close(folder)
-    if connection is None:
-        return False
-    connection.close()
-    return True
-
-
 def serve(home: str) -> None:
     """Be the server; what a command starts when none is there."""
     from .server import run_server
@@ -101,38 +90,23 @@ def _exchange(connection: socket.socket, request: dict[str, Any]) -> Iterator[di
             yield json.loads(line)
 
 
-def socket_address(folder: int) -> str:
-    """Give the path of the server's socket from a descriptor of its home: a socket's path must be short."""
-    return f"/proc/self/fd/{folder}/socket"
-
-
 def _connect(home: str) -> socket.socket:
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return _try_connect(folder) or _start_and_connect(home, folder)
+        return try_connect(folder) or _start_and_connect(home, folder)
     finally:
         os.close(folder)
-
-
-def _try_connect(folder: int) -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(socket_address(folder))
-    except (FileNotFoundError, ConnectionRefusedError):
-        connection.close()
-        return None
-    return connection
 
 
 def _start_and_connect(home: str, folder: int) -> socket.socket:
     lock = os.open(f"{home}/start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        connection = _try_connect(folder)
+        connection = try_connect(folder)
         if connection is not None:
             return connection
         _start_server(home)
-        connection = _try_connect(folder)
+        connection = try_connect(folder)
         if connection is None:
             raise OSError("its server does not start; see server.log there")
         return connection

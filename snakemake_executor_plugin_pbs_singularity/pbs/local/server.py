@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from . import alter, pbsnodes, qselect, qstat, qsub
+from .address import is_running, socket_address
 from .call import Answer, Call, NeedsInputError
-from .client import is_running, socket_address
 from .cluster import Cluster
 from .job import Job
 from .node import Keeping
