@@ -44,7 +44,7 @@ rule folder:
 
 rule shell:
     output: "shell"
-    shell: "ps -o comm= -p $$ > {output}; echo $0 >> {output}"
+    shell: "cat /proc/$$/comm > {output}; echo $0 >> {output}"
 """
 
 OTHER = """

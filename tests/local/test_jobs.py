@@ -71,7 +71,7 @@ def test_the_folder_for_temporary_files_is_gone_after_the_job(pbs: LocalPbs) -> 
 
 def test_a_login_shell_reads_the_profile_if_the_settings_say_so(pbs: LocalPbs) -> None:
     pbs.set(login_shell=True)
-    script = "ps -o args= -p $PPID"
+    script = "tr '\\0' '\\n' < /proc/$PPID/cmdline"
     (pbs.cwd / "job.sh").write_text(script)
 
     job = pbs.out("qsub -S /bin/sh -N shell job.sh").strip()
