@@ -13,7 +13,7 @@ from .images import Found, ImageError, Missing, Resolved
 from .nested import Description
 from .settings import split_options
 from .site import Site, carried_environment
-from .tasks.binds import bind_roots, bind_sources, check_bindable, check_sources
+from .tasks.binds import bind_roots, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
 from .tasks.request import Request, build_request
@@ -69,10 +69,8 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder) -
         umask=_umask(),
         environment={**carried_environment(os.environ), **executor.envvars()},
     )
-    options = (
-        *exec_options(job, rule, request, site),
-        *(word for root in _roots(job, site, workflow) for word in ("--bind", str(root))),
-    )
+    asked = exec_options(job, rule, request, site)
+    options = (*asked, *(word for root in _roots(job, asked, site, workflow) for word in ("--bind", str(root))))
     planned = plan(job, workflow)
     description = None
     if isinstance(planned, ShellCommand):
@@ -142,12 +140,11 @@ def with_gpu_options(of_site: Sequence[str], of_rule: Sequence[str], *, gpus: in
     return (*others, *of_rule)
 
 
-def _roots(job: Any, site: Site, workflow: Any) -> list[Path]:
-    """Give the folders that the containers of a job need beside the working directory: its files', Snakemake's."""
+def _roots(job: Any, asked: Sequence[str], site: Site, workflow: Any) -> list[Path]:
+    """Give the folders of its files, and Snakemake's, that a job's containers need beside what `asked` binds."""
     files = [str(file) for one in jobs_in(job) for file in chain(one.input, one.output, one.log)]
     caches = [str(path / "x") for path in workflow.runtime_paths if path.exists()]
-    seen = [Path(source) for source in bind_sources(site.container_options)]
-    return bind_roots([*files, *caches], site.workdir, seen)
+    return bind_roots([*files, *caches], site.workdir, bound_in_place(asked))
 
 
 def _direct_task(

@@ -43,9 +43,20 @@ def bind_roots(paths: Iterable[str], workdir: Path, seen: Sequence[Path] = ()) -
 
 def bind_sources(options: Sequence[str]) -> list[str]:
     """Give the sources of the binds among options of `singularity exec`: `-B X`, `--bind X:Y`, `--bind=X`."""
+    return [source for source, _ in _binds(options)]
+
+
+def bound_in_place(options: Sequence[str]) -> list[Path]:
+    """Give what these options let a container see under its own path: not what they bind to another one."""
+    return [Path(source) for source, destination in _binds(options) if destination in ("", source)]
+
+
+def _binds(options: Sequence[str]) -> list[tuple[str, str]]:
+    """Give source and destination of each bind; the destination is empty if none is named."""
     values = [following for option, following in pairwise(options) if option in ("-B", "--bind")]
     values += [option.partition("=")[2] for option in options if option.startswith(("--bind=", "-B="))]
-    return [bind.split(":")[0] for value in values for bind in value.split(",") if bind]
+    parts = [bind.split(":") for value in values for bind in value.split(",") if bind]
+    return [(part[0], part[1] if len(part) > 1 else "") for part in parts]
 
 
 def check_bindable(rule: str, workdir: Path) -> None:

@@ -11,6 +11,7 @@ from snakemake_executor_plugin_pbs_singularity.tasks import binds
 from snakemake_executor_plugin_pbs_singularity.tasks.binds import (
     bind_roots,
     bind_sources,
+    bound_in_place,
     check_bindable,
     check_sources,
 )
@@ -97,6 +98,11 @@ def test_the_sources_of_binds_are_found_in_options(options: list[str]) -> None:
 @pytest.mark.parametrize("options", [[], ["--nv"], ["--bind"]], ids=["none", "no bind", "a bind without its value"])
 def test_options_without_a_bind_have_no_sources(options: list[str]) -> None:
     assert bind_sources(options) == []
+
+
+def test_what_is_bound_to_another_path_is_not_seen_under_its_own() -> None:
+    options = ["--bind", "/a:/b,/c", "-B", "/d:/d:ro", "--bind=/e::ro"]
+    assert bound_in_place(options) == [Path("/c"), Path("/d"), Path("/e")]
 
 
 def test_a_rule_that_binds_what_is_not_there_is_refused_by_name() -> None:
