@@ -32,8 +32,8 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
             request = build_request(rule, job.threads, known_resources(job), settings)
             exec_options(job, rule, request, site)
             if (rule, job.container_img_url) not in checked:
-                resolve_images([job], site)
                 checked.add((rule, job.container_img_url))
+                resolve_images([job], site)
             if request.queue is not None:
                 queues.setdefault(request.queue, rule)
         except (WorkflowError, ImageError) as error:
