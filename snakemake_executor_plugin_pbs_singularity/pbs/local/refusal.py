@@ -24,7 +24,6 @@ class Reason(Enum):
     NODES_AND_SELECT = (6, "Cannot be used with select or place")
     PLACE_ALONE = (7, 'Cannot have "place" without "select"')
     NAME_TOO_LONG = (2, "Job name is too long ")
-    BAD_DEPENDENCY = (190, "Invalid Job Dependency")
 
     @property
     def code(self) -> int:
