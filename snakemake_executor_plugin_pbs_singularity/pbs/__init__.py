@@ -4,9 +4,19 @@
 why a job did not end well. All problems are PbsErrors, which say what to do.
 """
 
-from .client import Pbs, check_queue, delete, find_by_name, find_pbs, status, submit
+from .client import (
+    Pbs,
+    check_queue,
+    delete,
+    find_by_name,
+    find_pbs,
+    max_array_size,
+    status,
+    subjob_status,
+    submit,
+)
 from .errors import ErrorKind, PbsError
-from .openpbs import Submission, job_name
+from .openpbs import Submission, job_name, subjob_id
 from .outcome import JobStatus, State, Usage, Verdict, explain_code, explain_exit, explain_waiting
 
 __all__ = [
@@ -26,6 +36,9 @@ __all__ = [
     "find_by_name",
     "find_pbs",
     "job_name",
+    "max_array_size",
     "status",
+    "subjob_id",
+    "subjob_status",
     "submit",
 ]

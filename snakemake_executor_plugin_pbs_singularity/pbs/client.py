@@ -24,6 +24,7 @@ from .openpbs import (
     REFUSALS,
     UNKNOWN_QUEUE_EXIT,
     Submission,
+    array_of,
     command_environment,
     deletable,
     describe_failure,
@@ -37,11 +38,12 @@ from .openpbs import (
     parse_blocks,
     parse_job_id,
     parse_job_ids,
+    parse_jobs,
     parse_strangers,
     status_arguments,
     submit_arguments,
 )
-from .outcome import JobStatus
+from .outcome import JobStatus, State
 
 TIME_LIMIT = 90.0
 """Seconds that one command may take. A host whose reserved ports are used up makes its PBS commands wait 62
@@ -193,9 +195,7 @@ def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
     there is no need to ask for it again.
     """
     wanted = list(dict.fromkeys(ids))
-    for job_id in wanted:
-        if not JOB_ID.fullmatch(job_id):
-            raise PbsError(ErrorKind.OTHER, f"{job_id!r} is no PBS job id.")
+    _check_ids(wanted)
     learned: dict[str, JobStatus] = {}
     for start in range(0, len(wanted), STATUS_CHUNK):
         try:
@@ -205,6 +205,31 @@ def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
                 raise
             break
     return learned
+
+
+def subjob_status(pbs: Pbs, array_id: str) -> dict[str, JobStatus]:
+    """Ask for all subjobs of one array (``12[].server``), over one connection; give them by their ids.
+
+    Subjobs that wait are among them. One that is missing is one about which nothing could be learned this time.
+    If PBS says that it does not know the array, there is the array's own id alone, with State.UNKNOWN. Raises
+    PbsError, as ``status`` does, if nothing was learned; it is not tried again here.
+    """
+    _check_ids([array_id])
+    answer, express = _qstat(pbs, [array_id], subjobs=True)
+    jobs = parse_jobs(answer.stdout)
+    learned = {job_id: status for job_id, status in jobs.items() if array_of(job_id) == array_id}
+    if learned:
+        return learned
+    told = parse_answer([array_id], answer.exit_code, answer.stdout, answer.stderr, express=express)
+    if array_id in told and told[array_id].state is State.UNKNOWN:
+        return told
+    raise _unreadable(answer) if answer.exit_code == 0 else answer.error()
+
+
+def _check_ids(ids: list[str]) -> None:
+    for job_id in ids:
+        if not JOB_ID.fullmatch(job_id):
+            raise PbsError(ErrorKind.OTHER, f"{job_id!r} is no PBS job id.")
 
 
 def _status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
@@ -219,23 +244,31 @@ def _status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
 
 
 def _ask_status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
-    express = True
-    answer = _run(pbs, "qstat", status_arguments(ids))
-    if is_usage_complaint(answer.exit_code, answer.stderr):
-        express = False
-        answer = _run(pbs, "qstat", status_arguments(ids, express=express))
-    if is_history_off(answer.stderr):
-        answer = _run(pbs, "qstat", status_arguments(ids, history=False, express=express))
+    answer, express = _qstat(pbs, ids)
     learned = parse_answer(ids, answer.exit_code, answer.stdout, answer.stderr, express=express)
     strangers = parse_strangers(answer.stderr).intersection(ids)
     if not learned and 0 < len(strangers) < len(ids):  # such an id as the last one spoils the whole question
         return _ask_status(pbs, [job_id for job_id in ids if job_id not in strangers])
-    if ids and not learned and answer.exit_code == 0:
-        said = (answer.stdout + answer.stderr).strip()[:200]
-        raise PbsError(ErrorKind.OTHER, f"`qstat` gave an answer that cannot be read: {said!r}.")
     if ids and not learned:
-        raise answer.error()
+        raise _unreadable(answer) if answer.exit_code == 0 else answer.error()
     return learned
+
+
+def _qstat(pbs: Pbs, ids: list[str], *, subjobs: bool = False) -> tuple[_Answer, bool]:
+    """Ask for jobs in the way that this PBS knows; tell whether with ``-E``."""
+    express = True
+    answer = _run(pbs, "qstat", status_arguments(ids, subjobs=subjobs))
+    if is_usage_complaint(answer.exit_code, answer.stderr):
+        express = False
+        answer = _run(pbs, "qstat", status_arguments(ids, subjobs=subjobs, express=express))
+    if is_history_off(answer.stderr):
+        answer = _run(pbs, "qstat", status_arguments(ids, subjobs=subjobs, history=False, express=express))
+    return answer, express
+
+
+def _unreadable(answer: _Answer) -> PbsError:
+    said = (answer.stdout + answer.stderr).strip()[:200]
+    return PbsError(ErrorKind.OTHER, f"`{answer.command}` gave an answer that cannot be read: {said!r}.")
 
 
 def delete(pbs: Pbs, ids: Sequence[str]) -> None:
@@ -275,6 +308,30 @@ def check_queue(pbs: Pbs, queue: str) -> None:
         if attributes.get("enabled") == "False":
             problem = f"The queue {queue!r} takes no jobs now (it is not enabled)."
             raise PbsError(ErrorKind.REFUSED, problem, _choose(pbs))
+
+
+def max_array_size(pbs: Pbs, queue: str | None) -> int | None:
+    """Give how many subjobs an array may have in a queue, or in the default queue: what it or the server says.
+
+    None if neither says anything. Raises PbsError: REFUSED for what is no queue's name, UNREACHABLE, or OTHER as
+    for a queue that is not there.
+    """
+    if queue and not QUEUE_NAME.fullmatch(queue):
+        raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.")
+    other_server = queue.partition("@")[2] if queue else ""
+    server = _ask_attributes(pbs, "Server", "-B", other_server)
+    asked = [server]
+    if queue := queue or server.get("default_queue"):
+        asked.append(_ask_attributes(pbs, "Queue", "-Q", queue))
+    sizes = [attributes.get("max_array_size", "") for attributes in asked]
+    return min((int(size) for size in sizes if size.isdecimal()), default=None)
+
+
+def _ask_attributes(pbs: Pbs, kind: str, option: str, name: str) -> dict[str, str]:
+    answer = _run_connected(pbs, "qstat", [option, "-f", *([name] if name else [])])
+    if answer.exit_code != 0:
+        raise answer.error()
+    return next((attributes for _, attributes in parse_blocks(answer.stdout, kind)), {})
 
 
 def _choose(pbs: Pbs) -> str:

@@ -35,7 +35,7 @@ UNKNOWN_QUEUE_EXIT = 170
 
 @dataclass(frozen=True)
 class Submission:
-    """One ``qsub``: a job, or with ``-J`` among the arguments an array."""
+    """One ``qsub``: a job, or an array."""
 
     script: Path
     """The job script. PBS keeps a copy of it and sends it to every node: keep it small."""
@@ -46,9 +46,13 @@ class Submission:
     array ``^array_index^`` in the name becomes the index, and an existing folder gets a file for each subjob
     (``12[3].server.OU``); with a plain name the subjobs overwrite one another's."""
     arguments: tuple[str, ...]
-    """The request, such as ``("-l", "select=1:ncpus=4", "-q", "long", "-J", "0-99")``."""
+    """The request, such as ``("-l", "select=1:ncpus=4", "-q", "long")``."""
     workdir: Path
     """The folder to submit from: PBS_O_WORKDIR of the job, which does not begin there by itself."""
+    size: int = 1
+    """Subjobs, whose PBS_ARRAY_INDEX counts from 0; 1 is a plain job, which has none (PBS takes no array of 1)."""
+    max_running: int | None = None
+    """How many subjobs of an array may run at a time; None leaves that to PBS. A PBS Pro before 20 refuses it."""
 
 
 def job_name(text: str) -> str:
@@ -87,12 +91,27 @@ def submit_arguments(submission: Submission, output: str) -> list[str]:
 
     No ``-V`` and no ``-v``: every user of the cluster can read a job's variables and arguments (15a).
     """
-    return [*submission.arguments, "-N", submission.name, "-j", "oe", "-o", output, str(submission.script)]
+    array = []
+    if submission.size > 1:
+        limit = "" if submission.max_running is None else f"%{submission.max_running}"
+        array = ["-J", f"0-{submission.size - 1}{limit}"]
+    return [*submission.arguments, *array, "-N", submission.name, "-j", "oe", "-o", output, str(submission.script)]
 
 
-def status_arguments(ids: Collection[str], *, history: bool = True, express: bool = True) -> list[str]:
-    """Give the arguments of ``qstat`` that ask for these jobs; what the options are for stands above."""
-    return [*(["-x"] if history else []), "-f", *(["-E", "-w"] if express else []), *ids]
+def subjob_id(array_id: str, index: int) -> str:
+    """Give the id of a subjob: ``12[3].server`` of ``12[].server`` and 3."""
+    return array_id.replace("[]", f"[{index}]", 1)
+
+
+def status_arguments(
+    ids: Collection[str], *, subjobs: bool = False, history: bool = True, express: bool = True
+) -> list[str]:
+    """Give the arguments of ``qstat`` that ask for these jobs; what the options are for stands above.
+
+    With ``subjobs`` for those of arrays too. Never without an id: that can loop for ever (transcript 16).
+    """
+    options = [*(["-x"] if history else []), "-f", *(["-t"] if subjobs else []), *(["-E", "-w"] if express else [])]
+    return [*options, *ids]
 
 
 def name_arguments(name: str, user: str | None, *, history: bool = True) -> list[str]:
@@ -208,7 +227,13 @@ def _parse_job(job_id: str, attributes: Mapping[str, str]) -> JobStatus | None:
         run_count=_integer(attributes.get("run_count", "")) or 0,
         substate=_integer(attributes.get("substate", "")),
         is_array=is_array,
+        subjobs_over=_subjobs_over(attributes) if is_array and state is not State.FINISHED else None,
     )
+
+
+def _subjobs_over(attributes: Mapping[str, str]) -> int | None:
+    match = re.search(r"\bExpired:(\d{1,9})\b", attributes.get("array_state_count", ""), re.ASCII)
+    return int(match[1]) if match else None
 
 
 def _usage(attributes: Mapping[str, str], prefix: str) -> Usage:
@@ -255,10 +280,11 @@ def deletable(ids: Iterable[str]) -> list[str]:
     An array that stands in one ``qdel`` with subjobs of its own is not deleted, without a word (23.06.06).
     """
     unique = dict.fromkeys(ids)
-    return [job_id for job_id in unique if _array_of(job_id) not in unique]
+    return [job_id for job_id in unique if array_of(job_id) not in unique]
 
 
-def _array_of(job_id: str) -> str | None:
+def array_of(job_id: str) -> str | None:
+    """Give the id of a subjob's array; None for what is no subjob."""
     array, subjobs = re.subn(r"\[\d+\]", "[]", job_id)
     return array if subjobs else None
 

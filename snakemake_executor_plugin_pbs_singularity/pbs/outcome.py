@@ -73,6 +73,9 @@ class JobStatus:
     substate: int | None = None
     is_array: bool = False
     """This is the array itself (``12[].server``), not one of its subjobs."""
+    subjobs_over: int | None = None
+    """Of an array, how many subjobs are over, however they ended. None for a FINISHED one, of which all are: PBS
+    says 0 then (transcript 03g)."""
 
     @property
     def succeeded(self) -> bool:

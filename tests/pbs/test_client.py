@@ -21,7 +21,10 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     find_by_name,
     find_pbs,
     job_name,
+    max_array_size,
     status,
+    subjob_id,
+    subjob_status,
     submit,
 )
 
@@ -34,11 +37,19 @@ def submit_script(pbs: Pbs, tmp_path: Path) -> Iterator[Submit]:
     """Submit the text of a script; what is still there at the end of the test is deleted."""
     ids: list[str] = []
 
-    def do(text: str, *arguments: str, folder: Path = tmp_path, name: str = "", output: str = "out") -> str:
+    def do(
+        text: str,
+        *arguments: str,
+        folder: Path = tmp_path,
+        name: str = "",
+        output: str = "out",
+        size: int = 1,
+        max_running: int | None = None,
+    ) -> str:
         script = folder / "script.sh"
         script.write_text(text)
         unique = name or job_name(f"test-{uuid.uuid4().hex[:8]}")
-        ids.append(submit(pbs, Submission(script, unique, folder / output, arguments, folder)))
+        ids.append(submit(pbs, Submission(script, unique, folder / output, arguments, folder, size, max_running)))
         return ids[-1]
 
     yield do
@@ -88,13 +99,52 @@ def test_a_job_runs_and_its_exit_status_is_told(pbs: Pbs, submit_script: Submit,
 
 
 def test_each_subjob_of_an_array_tells_its_own_end(pbs: Pbs, submit_script: Submit) -> None:
-    job_id = submit_script("exit $PBS_ARRAY_INDEX", "-J", "0-2", output="out.^array_index^")
-    told = wait_for(pbs, job_id, is_over)
-    assert (told.is_array, told.exit_status) == (True, None)
-    subjobs = [job_id.replace("[]", f"[{index}]") for index in range(3)]
-    assert {name: job.exit_status for name, job in status(pbs, subjobs).items()} == dict(
-        zip(subjobs, (0, 1, 2), strict=True)
-    )
+    array = submit_script("exit $PBS_ARRAY_INDEX", size=3, output="out.^array_index^")
+    told = wait_for(pbs, array, is_over)
+    assert (told.is_array, told.exit_status, told.subjobs_over) == (True, None, None)
+    wanted = {subjob_id(array, index): index for index in range(3)}
+    assert {name: job.exit_status for name, job in status(pbs, wanted).items()} == wanted
+    assert {name: job.exit_status for name, job in subjob_status(pbs, array).items()} == wanted
+
+
+def test_an_array_tells_how_many_of_its_subjobs_are_over(pbs: Pbs, submit_script: Submit, tmp_path: Path) -> None:
+    ends = f"[ $PBS_ARRAY_INDEX != 0 ] || exit 3; until [ -e {tmp_path}/end ]; do sleep 0.2; done"
+    array = submit_script(ends, size=4, output="out.^array_index^", max_running=2)
+    assert wait_for(pbs, array, lambda told: told.subjobs_over == 1).state is State.RUNNING
+    delete(pbs, [subjob_id(array, 3)])
+    assert wait_for(pbs, array, lambda told: told.subjobs_over == 2).state is State.RUNNING
+    states = {name: job.state for name, job in subjob_status(pbs, array).items()}
+    wanted = [State.FINISHED, State.RUNNING, State.RUNNING, State.FINISHED]
+    assert states == {subjob_id(array, index): state for index, state in enumerate(wanted)}
+    (tmp_path / "end").touch()
+    assert wait_for(pbs, array, is_over).subjobs_over is None
+
+
+def test_no_more_subjobs_run_at_a_time_than_may(pbs: Pbs, submit_script: Submit) -> None:
+    array = submit_script("sleep 300", size=3, max_running=1)
+    wait_for(pbs, subjob_id(array, 0), lambda told: told.state is State.RUNNING)
+    states = [job.state for job in subjob_status(pbs, array).values()]
+    assert states == [State.RUNNING, State.QUEUED, State.QUEUED]
+
+
+def test_subjobs_of_an_array_that_pbs_does_not_know_are_not_told_but_that(pbs: Pbs, submit_script: Submit) -> None:
+    array = unknown_to(submit_script("true", "-h"), 999999).replace(".", "[].", 1)
+    assert subjob_status(pbs, array) == {array: JobStatus(State.UNKNOWN)}
+
+
+def test_the_size_of_arrays_is_limited_by_the_server(pbs: Pbs, submit_script: Submit) -> None:
+    queue = status(pbs, [job_id := submit_script("true", "-h")])[job_id].queue
+    limit = max_array_size(pbs, None)
+    assert limit == max_array_size(pbs, queue)
+    assert limit
+    with pytest.raises(PbsError, match="Array job exceeds server or queue size limit") as caught:
+        submit_script("true", "-h", size=limit + 1)
+    assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.REFUSED, False)
+
+
+def test_a_queue_that_is_not_there_has_no_limit_that_could_be_told(pbs: Pbs) -> None:
+    with pytest.raises(PbsError, match="Unknown queue"):
+        max_array_size(pbs, "nosuchqueue")
 
 
 def test_unknown_jobs_are_told_from_known_ones(pbs: Pbs, submit_script: Submit) -> None:
@@ -120,8 +170,8 @@ def test_a_job_of_a_server_that_cannot_be_found_costs_that_job_only(
 
 
 def test_many_subjobs_are_asked_for_at_once(pbs: Pbs, submit_script: Submit) -> None:
-    array = submit_script("true", "-h", "-J", "0-299")
-    ids = [array.replace("[]", f"[{index}]") for index in range(300)]
+    array = submit_script("true", "-h", size=300)
+    ids = [subjob_id(array, index) for index in range(300)]
     told = status(pbs, [array, *ids])
     assert set(told) == {array, *ids}
     assert {job.state for job in told.values()} <= {State.HELD, State.QUEUED}
@@ -144,7 +194,7 @@ def test_a_job_is_found_by_its_name_while_it_waits_and_when_it_is_over(pbs: Pbs,
 
 def test_an_array_is_found_by_its_name(pbs: Pbs, submit_script: Submit) -> None:
     name = job_name(f"array-{uuid.uuid4().hex[:8]}")
-    job_id = submit_script("true", "-h", "-J", "0-1", name=name)
+    job_id = submit_script("true", "-h", name=name, size=2)
     assert find_by_name(pbs, name) == [job_id]
 
 
@@ -174,8 +224,8 @@ def test_a_running_job_that_is_deleted_did_not_end_well_whatever_its_exit_status
 
 
 def test_an_array_is_deleted_though_its_subjobs_are_named_too(pbs: Pbs, submit_script: Submit) -> None:
-    array = submit_script("true", "-h", "-J", "0-3")
-    delete(pbs, [array, array.replace("[]", "[0]"), array.replace("[]", "[1]")])
+    array = submit_script("true", "-h", size=4)
+    delete(pbs, [array, subjob_id(array, 0), subjob_id(array, 1)])
     told = wait_for(pbs, array, is_over)
     assert told.is_array
 

@@ -16,7 +16,9 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     delete,
     find_by_name,
     find_pbs,
+    max_array_size,
     status,
+    subjob_status,
     submit,
 )
 
@@ -204,6 +206,36 @@ def test_a_site_without_history_is_asked_without_it(made_pbs: MakePbs, tmp_path:
     )
     assert status(pbs, ["1.vm"])["1.vm"].state is State.RUNNING
     assert find_by_name(pbs, "train") == ["1.vm"]
+
+
+def test_subjobs_are_asked_for_with_their_array_by_one_question(made_pbs: MakePbs, tmp_path: Path) -> None:
+    subjobs = "".join(wide(f"1[{index}].vm", {"job_state": "R"}) for index in range(3))
+    stranger = wide("2[0].vm", {"job_state": "R"})
+    (tmp_path / "answer").write_text(wide("1[].vm", {"job_state": "B"}) + subjobs + stranger)
+    pbs = made_pbs(qstat=f"cat {tmp_path}/answer")
+    assert list(subjob_status(pbs, "1[].vm")) == ["1[0].vm", "1[1].vm", "1[2].vm"]
+    assert calls(pbs, "qstat") == ["-x -f -t -E -w 1[].vm"]
+
+
+@pytest.mark.parametrize("answer", [QSTAT_AWAY, "true", "echo nonsense", "echo 'Job Id: 1[0].vm'"])
+def test_a_question_about_subjobs_that_is_not_answered_fails_none(made_pbs: MakePbs, answer: str) -> None:
+    with pytest.raises(PbsError):
+        subjob_status(made_pbs(qstat=answer), "1[].vm")
+
+
+@pytest.mark.parametrize(
+    ("server", "queue", "limit"), [("10000", "5", 5), ("5", "10000", 5), ("7", "", 7), ("", "7", 7), ("", "", None)]
+)
+def test_the_smaller_limit_of_server_and_queue_holds(
+    made_pbs: MakePbs, server: str, queue: str, limit: int | None
+) -> None:
+    def says(kind: str, size: str) -> str:
+        size = f"    max_array_size = {size}\n" if size else ""
+        return f"printf '{kind}: x\n    default_queue = x\n{size}\n'"
+
+    pbs = made_pbs(qstat=f"case $* in *-B*) {says('Server', server)};; *) {says('Queue', queue)}; esac")
+    assert max_array_size(pbs, None) == limit
+    assert calls(pbs, "qstat") == ["-B -f", "-Q -f x"]
 
 
 def test_what_is_no_job_id_is_not_asked_for(made_pbs: MakePbs) -> None:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, JobStatus, State, Usage, job_name
+from snakemake_executor_plugin_pbs_singularity.pbs import (
+    ErrorKind,
+    JobStatus,
+    State,
+    Submission,
+    Usage,
+    job_name,
+)
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     NAME_TAIL,
     command_environment,
@@ -24,6 +31,8 @@ from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     parse_job_id,
     parse_jobs,
     parse_size,
+    subjob_id,
+    submit_arguments,
 )
 
 from .printed import observed, transcript, wide, wrapped
@@ -74,6 +83,32 @@ def test_a_path_in_a_folder_that_qsub_refuses_is_given_from_there() -> None:
 def test_qsub_is_run_elsewhere_only_if_nothing_else_helps() -> None:
     output = Path("/data/é/out")
     assert output_argument(output, Path("/home/me")) == ("./out", Path("/data/é"))
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(
+    ("size", "max_running", "arguments"),
+    [(1, None, []), (1, 5, []), (2, None, ["-J", "0-1"]), (100, 7, ["-J", "0-99%7"])],
+)
+def test_more_than_one_subjob_make_an_array(size: int, max_running: int | None, arguments: list[str]) -> None:
+    submission = Submission(Path("s"), "name", Path("out"), ("-q", "long"), Path("/"), size, max_running)
+    assert submit_arguments(submission, "out") == ["-q", "long", *arguments, "-N", "name", "-j", "oe", "-o", "out", "s"]
+
+
+def test_a_subjob_is_named_by_its_array_and_index() -> None:
+    assert subjob_id("12[].vm", 3) == "12[3].vm"
+
+
+def test_the_subjobs_that_are_over_are_counted_while_the_array_is_not() -> None:
+    counts = {"array_state_count": "Queued:997 Running:0 Exiting:0 Expired:3"}
+    jobs = parse_jobs(
+        wide("1[].vm", {"job_state": "H"} | counts)
+        + wide("2[].vm", ENDED | counts)
+        + wide("3[].vm", {"job_state": "B", "array_state_count": "nonsense"})
+    )
+    assert {job_id: job.subjobs_over for job_id, job in jobs.items()} == {"1[].vm": 3, "2[].vm": None, "3[].vm": None}
 
 
 # Job ids
