@@ -33,7 +33,7 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
             exec_options(job, rule, request, site)
             if (rule, job.container_img_url) not in checked:
                 checked.add((rule, job.container_img_url))
-                resolve_images([job], site)
+                resolve_images([job], site, site.resolve)
             if request.queue is not None:
                 queues.setdefault(request.queue, rule)
         except (WorkflowError, ImageError) as error:

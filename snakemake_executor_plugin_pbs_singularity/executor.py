@@ -1,9 +1,10 @@
-"""The spine: jobs in, tasks planned, images ensured, jobs submitted, outcomes reported."""
+"""The spine: jobs in, tasks planned, images ensured, batches submitted, outcomes reported."""
 
 import os
 import time
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -14,27 +15,19 @@ from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from .batch import Batch, form_batches, write_batch
 from .check import check_jobs, point_out_moving_tags
+from .collecting import Collector
 from .images import ImageError, Pulls
-from .pbs import (
-    ErrorKind,
-    JobStatus,
-    PbsError,
-    Submission,
-    Verdict,
-    delete,
-    explain_waiting,
-    job_name,
-    status,
-    submit,
-)
+from .pbs import ErrorKind, JobStatus, PbsError, Verdict, delete, max_array_size, status, submit
 from .reporting.failure import explain, failure_message
 from .site import Site, find_site
-from .task import Task, make_task
-from .tasks.request import qsub_arguments
-from .tasks.script import submitted_script
-from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty, write_private
-from .tracking.witness import ExitRecord, Over, is_over, judge, take_records
+from .task import Resolve, Task, make_surroundings, make_task
+from .tasks.request import Request
+from .tasks.script import Surroundings
+from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty
+from .tracking.witness import ExitRecord, Over, judge, take_records, was_untouched
+from .watch import PbsJob, SubmittedBatch, Watch, submitted_batch
 
 common_settings = CommonSettings(
     non_local_exec=True,
@@ -49,19 +42,26 @@ common_settings = CommonSettings(
 QUICKEST_POLL = 0.5
 """Seconds between two looks at the exit records, at least."""
 SLOWEST_POLL = 5.0
+LARGEST_ARRAY = 10_000
+"""Subjobs of an array where neither PBS nor the user says anything: the default of PBS itself."""
 SHARE_OF_TIME = 0.05
 """The part of the time that looking at the exit records may take on a slow file system."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Submitted:
-    """A task that PBS has, and what PBS last said of it."""
+    """A task that PBS has."""
 
-    task: Task
+    token: str
     info: SubmittedJobInfo
-    status: JobStatus | None = None
-    over_since: float | None = None
-    warned: set[str] = field(default_factory=set)
+    log: Path
+    pbs_job: PbsJob
+    batch: SubmittedBatch
+
+    @property
+    def status(self) -> JobStatus | None:
+        """Give what PBS last said of it, unless that is said of a whole bundle."""
+        return None if self.pbs_job.is_bundle else self.pbs_job.status
 
 
 class Executor(RemoteExecutor):
@@ -73,8 +73,8 @@ class Executor(RemoteExecutor):
         self._records: dict[str, ExitRecord] = {}
         self._pulls = Pulls(self._pull)
         self._waiting: SimpleQueue[Task] = SimpleQueue()
-        self._asked_pbs = time.monotonic()
-        self._server_is_away = False
+        self._collector = Collector(self._submit, lambda error: self.workflow.scheduler.executor_error_callback(error))
+        self._array_sizes: dict[str | None, int] = {}
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
@@ -91,57 +91,56 @@ class Executor(RemoteExecutor):
         check_jobs(jobs, self._site, self.executor_settings)
         point_out_moving_tags(jobs, self._site, self.logger.warning)
         self._folder: RunFolder = make_run_folder(state)
+        self._surroundings: Surroundings = make_surroundings(self, self._site, self._folder)
+        least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
+        self._watch: Watch = Watch(self._site.pbs, least, self._say, self.logger.warning)
         self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
         if any(job.container_img_url for job in jobs):
             self._say(f"{self._site.runtime} runs their containers; Snakemake's own integration is not needed.")
 
     def run_jobs(self, jobs: list[Any]) -> None:
-        """Submit the jobs that are ready; those that still need an image wait for it, the others do not."""
+        """Have the jobs that are ready submitted; those that still need an image wait for it, the others do not."""
+        resolve = cache(self._site.resolve)
+        ready = []
         for job in jobs:
             self.run_job_pre(job)
-            task = self._planned(job)
+            task = self._planned(job, resolve)
             if task is None:
                 continue
             if task.missing:
                 self._pulls.start(task.missing)
                 self._waiting.put(task)
             else:
-                self._submit(task)
+                ready.append(task)
+        self._collector.put(ready)
 
     def run_job(self, job: Any) -> None:
-        """Submit one job that is ready."""
+        """Have one job that is ready submitted."""
         self.run_jobs([job])
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that are over, and give back the others; submit those whose images have come."""
         self._submit_waiting()
-        start = time.monotonic()
-        if active_jobs:
-            self._records.update(take_records(self._folder.records))
-        self.next_seconds_between_status_checks = min(
-            max(QUICKEST_POLL, (time.monotonic() - start) / SHARE_OF_TIME), SLOWEST_POLL
-        )
+        if not active_jobs:
+            return
+        self._take_records()
         tokens = [(info.aux or {})["token"] for info in active_jobs]
-        if active_jobs and start - self._asked_pbs >= self._seconds_between_questions:
-            self._ask_pbs([token for token in tokens if token not in self._records])
-        for token, info in zip(tokens, active_jobs, strict=True):
-            submitted = self._submitted.get(token)
-            if submitted is None:  # cancelled meanwhile
-                continue
-            over_for = start - submitted.over_since if submitted.over_since is not None else 0.0
-            over = judge(self._records.pop(token, None), submitted.status, over_for, self._grace)
-            if over is None:
-                yield info
-            else:
-                self._report(submitted, over)
+        known = [self._submitted[token] for token in tokens if token in self._submitted]  # the others are cancelled
+        over = [(one, Over(self._records.pop(one.token), one.status)) for one in known if one.token in self._records]
+        self._report(over)
+        self._watch.look()
+        for submitted in self._judge([self._submitted[token] for token in tokens if token in self._submitted]):
+            yield submitted.info
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Delete all jobs of this run from PBS; also those that are being looked at, which are not among the active."""
+        """Delete all jobs of this run from PBS, arrays whole."""
         self._pulls.stop()
-        ids = [str(submitted.info.external_jobid) for submitted in list(self._submitted.values())]
+        self._collector.stop()
+        ids = list(self._watch.batches)
         if not ids:
             return
-        self._say(f"Deleting {len(ids)} PBS job{'s' if len(ids) > 1 else ''}.")
+        tasks = len(self._submitted)
+        self._say(f"Deleting {_count(len(ids), 'PBS job')} with {_count(tasks, 'task')}.")
         try:
             delete(self._site.pbs, ids)
         except PbsError as error:
@@ -150,7 +149,8 @@ class Executor(RemoteExecutor):
             self._submitted.clear()
 
     def shutdown(self) -> None:
-        """End the status thread and remove what only this run needed."""
+        """End the threads and remove what only this run needed."""
+        self._collector.stop()
         super().shutdown()
         if not self._submitted:
             self._folder.remove()
@@ -165,19 +165,15 @@ class Executor(RemoteExecutor):
         AbstractExecutor.print_job_error(self, job_info, msg, **details)
 
     @property
-    def _seconds_between_questions(self) -> float:
-        return float(self.workflow.remote_execution_settings.seconds_between_status_checks)
-
-    @property
     def _grace(self) -> float:
         return float(self.workflow.execution_settings.latency_wait)
 
-    def _planned(self, job: Any) -> Task | None:
+    def _planned(self, job: Any, resolve: Resolve) -> Task | None:
         """Make the task of a job; a job for which that fails is reported, the others go on."""
         try:
-            task = make_task(job, self, self._site, self._folder)
+            task = make_task(job, self, self._site, self._folder, resolve)
         except (WorkflowError, ImageError) as error:
-            self._refuse(job, str(error))
+            self._refuse([job], str(error))
             return None
         self.logger.debug(f"{task.label} runs {'nested: ' + task.nested_because if task.nested_because else 'direct'}.")
         return task
@@ -187,108 +183,158 @@ class Executor(RemoteExecutor):
 
     def _submit_waiting(self) -> None:
         """Submit the tasks whose images have come, refuse those whose image cannot be had."""
+        ready = []
         for _ in range(self._waiting.qsize()):
             task = self._waiting.get()
             error = self._pulls.error_of(task.missing)
             if error is not None:
-                self._refuse(task.job, str(error))
+                self._refuse([task.job], str(error))
             elif self._pulls.are_done(task.missing):
-                self._submit(task)
+                ready.append(task)
             else:
                 self._waiting.put(task)
+        self._collector.put(ready)
 
-    def _submit(self, task: Task) -> None:
-        """Write the files of a task and submit it."""
+    def _submit(self, tasks: list[Task]) -> None:
+        """Submit tasks that became ready together, alike ones as arrays."""
+        for batch in form_batches(tasks, self._most_subjobs):
+            if self._collector.stopped.is_set():
+                return
+            self._submit_batch(batch)
+
+    def _submit_batch(self, batch: Batch) -> None:
+        """Submit a batch, as single jobs if PBS takes those but not the array; refuse its tasks if it takes neither."""
         try:
-            script = self._folder.script(task.token)
-            if task.description is not None:
-                write_private(self._folder.description(task.token), task.description)
-            write_private(script, task.script)
-            small = self._folder.scripts / f"{task.token}.pbs"
-            write_private(small, submitted_script(task.label, script))
-            submission = Submission(
-                script=small,
-                name=job_name(f"{task.rule}-{task.token}"),
-                output=self._folder.pbs_log(task.token),
-                arguments=qsub_arguments(task.request),
-                workdir=self._site.workdir,
+            self._give_to_pbs(batch)
+        except PbsError as error:
+            first, *others = batch.single_jobs()
+            if error.kind is not ErrorKind.REFUSED or not others:
+                self._refuse_batch(batch, error)
+                return
+            try:
+                self._give_to_pbs(first)
+            except PbsError as error_of_single:
+                self._refuse_batch(batch, error_of_single)
+                return
+            queue = batch.request.queue
+            self._array_sizes[queue] = 1
+            self._say(
+                f"{f'The queue {queue}' if queue else 'PBS'} takes no arrays, only single jobs from now on. {error}"
             )
-            task.log.parent.mkdir(mode=0o700, exist_ok=True)
-            pbs_id = submit(self._site.pbs, submission)
-        except PbsError as error:
-            self._refuse(task.job, str(error), uncertain=error.uncertain)
-            return
+            for other in others:
+                self._submit_batch(other)
+
+    def _give_to_pbs(self, batch: Batch) -> None:
+        """Write the files of a batch and submit it. Raises PbsError."""
+        try:
+            submission = write_batch(batch, self._surroundings, self._folder, self.executor_settings.max_running)
         except OSError as error:
-            self._refuse(task.job, str(error))
-            return
-        info = SubmittedJobInfo(task.job, external_jobid=pbs_id, aux={"token": task.token})
-        self._submitted[task.token] = Submitted(task, info)
-        self._say(f"{task.label} is PBS job {pbs_id}, log {task.log}")
-        self.report_job_submission(info)
+            raise PbsError(ErrorKind.OTHER, str(error)) from error
+        submitted_as = submitted_batch(batch, submit(self._site.pbs, submission), self._folder)
+        self._watch.add(submitted_as)
+        for bundle, pbs_job in zip(batch.bundles, list(submitted_as.jobs.values()), strict=True):
+            for task in bundle:
+                info = SubmittedJobInfo(task.job, external_jobid=pbs_job.id, aux={"token": task.token})
+                self._submitted[task.token] = Submitted(task.token, info, task.log, pbs_job, submitted_as)
+                self._say(f"{task.label} is PBS job {pbs_job.id}, log {task.log}")
+                self.report_job_submission(info)
 
-    def _refuse(self, job: Any, why: str, *, uncertain: bool = False) -> None:
-        """Report a job that cannot be submitted as failed, and it alone."""
+    def _most_subjobs(self, request: Request) -> int:
+        """Give how many subjobs an array with this request may have: what PBS, the queue and the user allow."""
+        wanted = self.executor_settings.max_array_size or LARGEST_ARRAY
+        if wanted == 1 or not request.allows_arrays:
+            return 1
+        if request.queue not in self._array_sizes:
+            try:
+                self._array_sizes[request.queue] = max_array_size(self._site.pbs, request.queue) or LARGEST_ARRAY
+            except PbsError as error:
+                self.logger.debug(f"PBS does not say how large arrays may be: {error}")
+                return wanted
+        return min(wanted, self._array_sizes[request.queue])
+
+    def _refuse_batch(self, batch: Batch, error: PbsError) -> None:
+        hint = f" It asked for the runtime of {batch.longest} tasks: lower bundle." if batch.longest > 1 else ""
+        self._refuse([task.job for task in batch.tasks], f"{error}{hint}", uncertain=error.uncertain)
+
+    def _refuse(self, jobs: Iterable[Any], why: str, *, uncertain: bool = False) -> None:
+        """Report jobs that cannot be submitted as failed, and them alone."""
         what = "It is not known whether the job was submitted." if uncertain else "The job was not submitted."
-        self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
+        for job in jobs:
+            self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
 
-    def _ask_pbs(self, tokens: list[str]) -> None:
-        """Ask PBS about jobs without a record. An answer that does not come says nothing of any job."""
-        self._asked_pbs = time.monotonic()
-        submitted = [self._submitted[token] for token in tokens if token in self._submitted]
-        by_id = {str(one.info.external_jobid): one for one in submitted}
-        try:
-            statuses = status(self._site.pbs, list(by_id))
-        except PbsError as error:
-            if not self._server_is_away:
-                self.logger.warning(f"PBS does not say how the jobs are; they count as running. {error}")
-            self._server_is_away = True
+    def _take_records(self) -> None:
+        """Read the exit records that have come; look less often where that takes long."""
+        start = time.monotonic()
+        self._records.update(take_records(self._folder.records))
+        took = time.monotonic() - start
+        self.next_seconds_between_status_checks = min(max(QUICKEST_POLL, took / SHARE_OF_TIME), SLOWEST_POLL)
+
+    def _judge(self, unrecorded: list[Submitted]) -> list[Submitted]:
+        """Report the tasks without a record that PBS calls over, and give those that are not."""
+        now = time.monotonic()
+        going_on, over, untouched = [], [], []
+        for one in unrecorded:
+            outcome = judge(
+                one.pbs_job.status, one.pbs_job.seconds_over(now), self._grace, bundled=one.pbs_job.is_bundle
+            )
+            if outcome is None:
+                going_on.append(one)
+            elif was_untouched(outcome, one.token, one.pbs_job.tokens):
+                untouched.append(one)
+            else:
+                over.append((one, outcome))
+        self._report(over)
+        self._submit_again(untouched)
+        return going_on
+
+    def _submit_again(self, untouched: list[Submitted]) -> None:
+        """Submit tasks again that have not begun, as PBS ended their bundle while another of its tasks ran."""
+        if not untouched:
             return
-        if self._server_is_away:
-            self._say("PBS answers again.")
-        self._server_is_away = False
-        for pbs_id, job_status in statuses.items():
-            self._note(by_id[pbs_id], job_status)
+        self._say(f"{_count(len(untouched), 'task')} of bundles that PBS ended had not begun: submitted again.")
+        self._forget(untouched)
+        resolve = cache(self._site.resolve)
+        tasks = (self._planned(one.info.job, resolve) for one in untouched)
+        self._collector.put(task for task in tasks if task is not None)
 
-    def _note(self, submitted: Submitted, job_status: JobStatus) -> None:
-        """Remember what PBS says of a job, and say once what keeps it from starting."""
-        submitted.status = job_status
-        if not is_over(job_status):
-            submitted.over_since = None
-        elif submitted.over_since is None:
-            submitted.over_since = time.monotonic()
-        waiting = explain_waiting(job_status)
-        if waiting is not None and waiting.problem not in submitted.warned:
-            submitted.warned.add(waiting.problem)
-            self.logger.warning(f"{submitted.task.label} (PBS job {submitted.info.external_jobid}): {waiting}")
+    def _forget(self, known: Iterable[Submitted]) -> None:
+        for one in known:
+            self._submitted.pop(one.token, None)
+            self._watch.done(one.batch, one.pbs_job, one.token)
 
-    def _report(self, submitted: Submitted, over: Over) -> None:
-        """Tell Snakemake how a task ended."""
-        task = submitted.task
-        self._submitted.pop(task.token, None)
-        logs = [task.log, self._folder.pbs_log(task.token)]
-        if over.succeeded:
-            for log in logs:
-                remove_if_empty(log)
-            self.report_job_success(submitted.info)
-            return
-        over = self._with_pbs_words(submitted, over)
-        verdict: Verdict = explain(over, self._grace)
-        present = [log for log in logs if log.exists() and log.stat().st_size]
-        self.report_job_error(
-            submitted.info, msg=failure_message(verdict, present), aux_logs=[str(log) for log in present]
-        )
+    def _report(self, outcomes: list[tuple[Submitted, Over]]) -> None:
+        """Tell Snakemake how tasks ended."""
+        self._forget(one for one, _ in outcomes)
+        failed = [(one, over) for one, over in outcomes if not over.succeeded]
+        for one, over in outcomes:
+            if over.succeeded:
+                for log in (one.log, one.pbs_job.log):
+                    remove_if_empty(log)
+                self.report_job_success(one.info)
+        for one, over in self._with_pbs_words(failed):
+            verdict: Verdict = explain(over, self._grace)
+            present = [log for log in (one.log, one.pbs_job.log) if log.exists() and log.stat().st_size]
+            message = failure_message(verdict, present)
+            self.report_job_error(one.info, msg=message, aux_logs=[str(log) for log in present])
 
-    def _with_pbs_words(self, submitted: Submitted, over: Over) -> Over:
-        """Add what PBS says of a failed task, if it says anything: what it used, who deleted it."""
-        if over.status is not None:
-            return over
-        pbs_id = str(submitted.info.external_jobid)
+    def _with_pbs_words(self, failed: list[tuple[Submitted, Over]]) -> list[tuple[Submitted, Over]]:
+        """Add what PBS says of failed tasks, asked for all at once: what they used, who deleted them.
+
+        Of a bundle it can only say what all its tasks did together.
+        """
+        ids = [one.pbs_job.id for one, over in failed if over.status is None and not one.pbs_job.is_bundle]
+        if not ids:
+            return failed
         try:
-            return Over(over.record, status(self._site.pbs, [pbs_id]).get(pbs_id))
+            said = status(self._site.pbs, ids)
         except PbsError as error:
-            if error.kind is not ErrorKind.UNREACHABLE:
-                self.logger.debug(f"PBS says nothing of job {pbs_id}: {error}")
-            return over
+            self.logger.debug(f"PBS says nothing of {', '.join(ids)}: {error}")
+            return failed
+        return [(one, Over(over.record, over.status or said.get(one.pbs_job.id))) for one, over in failed]
 
     def _say(self, text: str) -> None:
         self.logger.info(text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Snakemake on the compute node, for a nested task: `python -P -m …nested DESCRIPTION`.
+"""Snakemake on the compute node, for a nested task: `python -P -m …nested`, told on stdin what to do.
 
 The description says what a command line cannot: target jobs whatever their wildcards hold, and the image
 file of each `container:` value, so that the node needs neither network nor library search. Four functions
@@ -38,7 +38,7 @@ class Description:
 
     def to_json(self) -> str:
         """Give the text that `from_json` reads."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
@@ -48,9 +48,9 @@ class Description:
         return cls(**values)
 
 
-def main(path: str) -> None:
-    """Run Snakemake as the description in a file says, or on stdin for `-`; exits with Snakemake's exit status."""
-    description = Description.from_json(sys.stdin.read() if path == "-" else Path(path).read_text())
+def main() -> None:
+    """Run Snakemake as the description on stdin says; exits with Snakemake's exit status."""
+    description = Description.from_json(sys.stdin.read())
     import snakemake.cli
     from snakemake.target_jobs import TargetSpec
 
@@ -71,7 +71,7 @@ def _spawn_the_same(description: Description) -> None:
         command_line = nested_command_line(self, job, Path.cwd(), in_container=description.runtime is not None)
         arguments = [*command_line.arguments, "--quiet", "progress", "rules", "host"]
         spawned = replace(description, arguments=arguments, targets=command_line.targets)
-        words = [sys.executable, "-P", "-m", f"{__package__}.nested", "-"]
+        words = [sys.executable, "-P", "-m", f"{__package__}.nested"]
         if subprocess.run(words, input=spawned.to_json(), text=True, check=False).returncode != 0:
             raise SpawnedJobError
 
@@ -128,4 +128,4 @@ def _use_image_files(description: Description, runtime: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

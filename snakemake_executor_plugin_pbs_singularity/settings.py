@@ -97,6 +97,37 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "OPTIONS",
         },
     )
+    max_array_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Most subjobs of one job array. Jobs that ask for the same are submitted together, as arrays; 1 "
+            "submits each by itself. Default: what the server and the queue allow.",
+            "env_var": True,
+            "type": int,
+            "metavar": "N",
+        },
+    )
+    max_running: int | None = field(
+        default=None,
+        metadata={
+            "help": "Most subjobs of one job array that run at a time, where others need the nodes or the disks (qsub "
+            "-J 0-99%%N). Default: as many as PBS has room for.",
+            "env_var": True,
+            "type": int,
+            "metavar": "N",
+        },
+    )
+    bundle: int = field(
+        default=1,
+        metadata={
+            "help": "Short jobs that one PBS job runs, one after the other, in one container start where image and "
+            "options are the same. It gets their runtime times as much, and each has its own log and its own failure. "
+            "A rule sets its own with the resource bundle.",
+            "env_var": True,
+            "type": int,
+            "metavar": "K",
+        },
+    )
     pbs: str = field(
         default="auto",
         metadata={
@@ -109,9 +140,13 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
 
     def __post_init__(self) -> None:
-        """Raise WorkflowError for a PBS that is not known."""
+        """Raise WorkflowError for a PBS that is not known, and for numbers that are none to count with."""
         if self.pbs not in KINDS_OF_PBS:
             raise WorkflowError(f"--pbs-singularity-pbs: {self.pbs!r} is none of {', '.join(KINDS_OF_PBS)}.")
+        for name in ("max_array_size", "max_running", "bundle"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise WorkflowError(f"--pbs-singularity-{name.replace('_', '-')}: {number} must be at least 1.")
 
 
 def library_folders(settings: ExecutorSettings) -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
 """A Snakemake job becomes a task: one job made ready to run."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,19 +16,16 @@ from .site import Site, carried_environment
 from .tasks.binds import bind_roots, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
-from .tasks.request import Request, build_request
-from .tasks.script import (
-    Container,
-    DirectTask,
-    NestedTask,
-    Surroundings,
-    direct_script,
-    nested_script,
-)
+from .tasks.request import Request, build_request, bundle_size
+from .tasks.script import Container, DirectTask, NestedTask, Surroundings
 from .text import one_line
 from .tracking.run_folder import RunFolder, new_token
 
 _GPU_OPTIONS = frozenset(["--nv", "--nvccli", "--rocm"])
+
+
+Resolve = Callable[[str], Resolved]
+"""Gives the image of a `container:` value; raises ImageError."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +37,59 @@ class Task:
     label: str
     rule: str
     request: Request
+    bundle: int
+    """Tasks like this one that may run one after the other in one PBS job."""
     log: Path
-    script: str
-    description: str | None
-    """What a nested task's Snakemake is told."""
+    work: DirectTask | NestedTask
     nested_because: str | None
     missing: tuple[str, ...]
     """URIs of images that have to be pulled first."""
 
 
-def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder) -> Task:
+def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> Surroundings:
+    """Give what all tasks of a run share."""
+    return Surroundings(
+        workdir=site.workdir,
+        records=folder.records,
+        umask=_umask(),
+        environment={**carried_environment(os.environ), **executor.envvars()},
+        latency_wait=executor.workflow.execution_settings.latency_wait,
+    )
+
+
+def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, resolve: Resolve) -> Task:
     """Make the task of a job or of a group of jobs.
 
     Raises WorkflowError for a request that PBS could not understand and for an image that cannot be had.
     """
     workflow = executor.workflow
+    settings = executor.executor_settings
     rule = job.groupid if job.is_group() else job.rule.name
     wildcards = "" if job.is_group() else ",".join(f"{name}={value}" for name, value in job.wildcards_dict.items())
     token = new_token()
-    label = one_line(f"{'group' if job.is_group() else 'rule'} {rule}{f' ({wildcards})' if wildcards else ''}")
-    request = build_request(rule, job.threads, known_resources(job), executor.executor_settings)
-    images = resolve_images(jobs_in(job), site)
-    surroundings = Surroundings(
-        label=label,
-        workdir=site.workdir,
-        log=folder.log(rule, wildcards, token),
-        record=folder.record(token),
-        umask=_umask(),
-        environment={**carried_environment(os.environ), **executor.envvars()},
-    )
+    log = folder.log(rule, wildcards, token)
+    resources = known_resources(job)
+    request = build_request(rule, job.threads, resources, settings)
+    images = resolve_images(jobs_in(job), site, resolve)
     asked = exec_options(job, rule, request, site)
     options = (*asked, *(word for root in _roots(job, asked, site, workflow) for word in ("--bind", str(root))))
     planned = plan(job, workflow)
-    description = None
+    work: DirectTask | NestedTask
     if isinstance(planned, ShellCommand):
-        script = direct_script(_direct_task(job, planned, images, options, site, workflow), surroundings)
+        container = _container(images, options, site, workflow)
+        work = DirectTask(
+            token=token,
+            log=log,
+            shell=planned.shell,
+            command=planned.text,
+            container=container,
+            threads=job.threads,
+            tmpdir=planned.tmpdir,
+            inputs=tuple(map(str, job.input)),
+            outputs=tuple(map(str, job.output)),
+            directories=tuple(str(path) for path in job.output if path.is_directory),
+            logs=tuple(map(str, job.log)),
+        )
     else:
         command_line = nested_command_line(executor, job, site.workdir, in_container=bool(images))
         description = Description(
@@ -83,25 +98,24 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder) -
             runtime=str(site.runtime.command) if images else None,
             images={value: str(_file(image)) for value, image in images.items()},
             container_options=list(options),
-        ).to_json()
+        )
         precommand = workflow.spawned_job_args_factory.precommand(executor_common_settings=executor.common_settings)
-        nested = NestedTask(executor.get_python_executable(), folder.description(token), precommand)
-        script = nested_script(nested, surroundings)
+        work = NestedTask(token, log, executor.get_python_executable(), description.to_json(), precommand)
     return Task(
         job=job,
         token=token,
-        label=label,
+        label=one_line(f"{'group' if job.is_group() else 'rule'} {rule}{f' ({wildcards})' if wildcards else ''}"),
         rule=rule,
         request=request,
-        log=surroundings.log,
-        script=script,
-        description=description,
+        bundle=bundle_size(rule, resources, settings),
+        log=log,
+        work=work,
         nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,
         missing=tuple(image.uri for image in images.values() if isinstance(image, Missing)),
     )
 
 
-def resolve_images(jobs: Iterable[Any], site: Site) -> dict[str, Resolved]:
+def resolve_images(jobs: Iterable[Any], site: Site, resolve: Resolve) -> dict[str, Resolved]:
     """Give the image of each `container:` value of some jobs.
 
     Raises ImageError, naming the rule, for a value that means nothing and for an image that is bad.
@@ -112,7 +126,7 @@ def resolve_images(jobs: Iterable[Any], site: Site) -> dict[str, Resolved]:
         if value and value not in images:
             check_bindable(job.rule.name, site.workdir)
             try:
-                images[value] = site.resolve(value)
+                images[value] = resolve(value)
             except ImageError as error:
                 raise ImageError(f"Rule {job.rule.name}: {error.problem}", error.remedy) from error
     return images
@@ -147,31 +161,12 @@ def _roots(job: Any, asked: Sequence[str], site: Site, workflow: Any) -> list[Pa
     return bind_roots([*files, *caches], site.workdir, bound_in_place(asked))
 
 
-def _direct_task(
-    job: Any,
-    command: ShellCommand,
-    images: dict[str, Resolved],
-    options: tuple[str, ...],
-    site: Site,
-    workflow: Any,
-) -> DirectTask:
-    container = None
-    if images:
-        (image,) = images.values()
-        apptainer_args = workflow.deployment_settings.apptainer_args
-        container = Container(site.runtime.command, _file(image), options, str(apptainer_args or ""))
-    return DirectTask(
-        shell=command.shell,
-        command=command.text,
-        container=container,
-        threads=job.threads,
-        tmpdir=command.tmpdir,
-        inputs=tuple(str(path) for path in job.input),
-        outputs=tuple(str(path) for path in job.output),
-        directories=tuple(str(path) for path in job.output if path.is_directory),
-        logs=tuple(str(path) for path in job.log),
-        latency_wait=workflow.execution_settings.latency_wait,
-    )
+def _container(images: Mapping[str, Resolved], options: tuple[str, ...], site: Site, workflow: Any) -> Container | None:
+    if not images:
+        return None
+    (image,) = images.values()
+    apptainer_args = workflow.deployment_settings.apptainer_args
+    return Container(site.runtime.command, _file(image), options, str(apptainer_args or ""))
 
 
 def _file(image: Resolved) -> Path:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -71,6 +72,11 @@ class Request:
     gpus: int = 0
     """GPUs on each chunk."""
 
+    @property
+    def allows_arrays(self) -> bool:
+        """Tell whether it may be an array's: PBS refuses those that must not be run again (`qsub -r n`)."""
+        return ("-r", "n") not in pairwise(self.extra)
+
 
 def build_request(rule: str, threads: int, resources: Mapping[str, object], settings: ExecutorSettings) -> Request:
     """Translate Snakemake's resources into PBS's.
@@ -110,11 +116,19 @@ def build_request(rule: str, threads: int, resources: Mapping[str, object], sett
     )
 
 
-def qsub_arguments(request: Request) -> tuple[str, ...]:
-    """Give the arguments of `qsub` that ask for this (qsub(1B), as OpenPBS and PBS Professional have them)."""
+def bundle_size(rule: str, resources: Mapping[str, object], settings: ExecutorSettings) -> int:
+    """Give how many tasks of a rule may run one after the other in one PBS job; raises WorkflowError as above."""
+    return _count(rule, resources, "bundle", minimum=1, default=settings.bundle)
+
+
+def qsub_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
+    """Give the arguments of `qsub` that ask for this, for so many tasks one after the other.
+
+    As OpenPBS and PBS Professional have them (qsub(1B)).
+    """
     options = [
         ("-l", f"select={request.select}"),
-        ("-l", request.walltime and f"walltime={request.walltime}"),
+        ("-l", request.walltime and f"walltime={request.walltime * tasks}"),
         ("-l", request.place and f"place={request.place}"),
         ("-q", request.queue),
         ("-A", request.account),
@@ -219,6 +233,7 @@ def _unit(name: str) -> str:
         "disk_mb": "give the disk space of one node in MiB",
         "runtime": "give the run time in minutes, or as text such as '2h'",
         "gpu": "give the number of GPUs on each node",
+        "bundle": "give the number of tasks that may share a PBS job",
     }.get(name, "give a number")
 
 

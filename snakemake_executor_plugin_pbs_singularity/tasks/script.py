@@ -1,93 +1,39 @@
 """The shell text that a compute node runs. The only place where text meets a shell's quoting.
 
-Nothing here but POSIX shell and the container runtime is needed on the node. A script ends by writing its
-exit record under a temporary name and renaming it: whoever finds a record finds a whole one.
+A batch has two scripts. The server gets a small one, without secrets, that only starts the other: `sh SCRIPT
+INDEX`. That one has a head with all that its tasks share, and below it a line for each bundle, of which it runs the
+one that the index names. Nothing but POSIX shell and the container runtime is needed on the node; what the
+functions in the lines do stands in `functions.sh`.
 """
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
 
 from ..text import one_line
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "GOTO_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-"""Set to the rule's threads, as `snakemake/shell.py` does."""
-
-TMPDIR_VARIABLES = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
-"""Set to `resources.tmpdir`, as `snakemake/shell.py` does."""
-
+_FUNCTIONS = Path(__file__).with_name("functions.sh")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_FINISH = """\
-finish() {
-    printf 'exit_status=%s\\nstarted=%s\\nended=%s\\nhost=%s\\npbs_jobid=%s\\n' \\
-        "$1" "$started" "$(date +%s)" "$(uname -n)" "$PBS_JOBID" >"$record.part" &&
-        mv -f "$record.part" "$record"
-    exit "$1"
-}"""
-
-_AWAIT = """\
-await() {
-    waited=0
-    until [ -e "$1" ]; do
-        if [ "$waited" -ge "$latency_wait" ]; then
-            printf 'The input file %s is not there after %s seconds. Raise --latency-wait if it is only late.\n' \
-                "$1" "$waited" >&2
-            finish 1
-        fi
-        sleep 1
-        ls -a "${1%/*}" >/dev/null 2>&1
-        waited=$((waited + 1))
-    done
-}"""
-
-_REFUSE_PROTECTED = """\
-refuse_protected() {
-    if [ -e "$1" ] && [ ! -w "$1" ] && [ ! -L "$1" ]; then
-        printf 'The output %s is write-protected. Remove it, or its write protection, to make it again.\n' "$1" >&2
-        finish 1
-    fi
-}"""
-
-_REMOVE = """\
-remove() {
-    if [ -d "$1" ] && [ ! -L "$1" ]; then
-        rmdir "$1" 2>/dev/null ||
-            printf 'Kept the non-empty folder %s, which is not declared as directory().\n' "$1" >&2
-    elif [ "$1" != /dev/null ]; then
-        rm -f "$1" || finish 1
-    fi
-}"""
-
-_FIND_TMPDIR = """\
-for tmpdir in "$TMPDIR" "$TEMP" "$TMP" /tmp /var/tmp /usr/tmp "$PWD"; do
-    [ -d "$tmpdir" ] && [ -w "$tmpdir" ] && break
-done"""
+_POSIX_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
+"""Shells that can take the commands of several tasks."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What every task's script needs to know, whatever it runs."""
+    """What the tasks of a run share."""
 
-    label: str
     workdir: Path
-    log: Path
-    """Of stdout and stderr of the task."""
-    record: Path
-    """The exit record."""
+    records: Path
+    """The folder of the exit records."""
     umask: int
     environment: Mapping[str, str]
     """Declared variables and those without which the same command would not be the same. No shell can export a
     variable whose name is not made of letters, digits and underscores: it is left out."""
+    latency_wait: int
+    """Seconds that an input may be late."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +53,9 @@ class Container:
 class DirectTask:
     """A `shell:` job that needs no Snakemake on the node."""
 
+    token: str
+    log: Path
+    """Of stdout and stderr of the task."""
     shell: str
     command: str
     container: Container | None
@@ -118,76 +67,70 @@ class DirectTask:
     directories: tuple[str, ...]
     """Outputs declared as directory()."""
     logs: tuple[str, ...]
-    latency_wait: int
-    """Seconds."""
 
 
 @dataclass(frozen=True)
 class NestedTask:
     """A job that starts Snakemake on the node."""
 
+    token: str
+    log: Path
+    """Of stdout and stderr of the task."""
     python: str
-    description: Path
+    description: str
+    """What Snakemake is told, for `nested.py`."""
     precommand: str = ""
     """Snakemake's `--precommand`: by its contract a piece of shell."""
 
 
-def submitted_script(label: str, task_script: Path) -> str:
-    """Give the script that goes to the server: small, without secrets, it only starts the task's own.
+def submitted_script(title: str, script: Path) -> str:
+    """Give the script that goes to the server: small, without secrets, it only starts the batch's own.
 
     A file that was just written can be late on the node's side of a network file system.
     """
     return f"""\
 #!/bin/sh
-# {one_line(label)}
-task={shlex.quote(str(task_script))}
+# {one_line(title)}
+script={shlex.quote(str(script))}
 waited=0
-until [ -r "$task" ] || [ "$waited" -ge 60 ]; do
+until [ -r "$script" ] || [ "$waited" -ge 60 ]; do
     sleep 1
     waited=$((waited + 1))
 done
-exec /bin/sh "$task"
+exec /bin/sh "$script" "${{PBS_ARRAY_INDEX:-0}}"
 """
 
 
-def direct_script(task: DirectTask, surroundings: Surroundings) -> str:
-    """Give the script of a direct task: what Snakemake does before and around a shell command, then the command.
+def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]], surroundings: Surroundings) -> str:
+    """Give the script of a batch: called with an index, it runs the tasks of that bundle, one after the other.
 
-    Order and meaning follow `Job.prepare` (`snakemake/jobs.py`) and `snakemake/shell.py`.
+    It exits with the status of its only task, or of several with 1 if any of them failed.
     """
-    folders = sorted({folder for path in (*task.outputs, *task.logs) if (folder := str(Path(path).parent)) != "."})
-    lines = [
-        *_opening(surroundings),
-        f"latency_wait={task.latency_wait}",
-        _AWAIT,
-        _REFUSE_PROTECTED,
-        _REMOVE,
-        *(f"refuse_protected {_path(path)}" for path in task.outputs),
-        *(f"remove {_path(path)}" for path in (*task.outputs, *task.logs) if path not in task.directories),
-        *(f"rm -rf {_path(path)} || finish 1" for path in task.directories),
-        *(f"mkdir -p {_path(folder)} || finish 1" for folder in folders),
-        *(f"await {_path(path)}" for path in task.inputs),
-        *(f"export {name}={task.threads}" for name in THREAD_VARIABLES),
-        _FIND_TMPDIR if task.tmpdir is None else f"tmpdir={shlex.quote(task.tmpdir)}",
-        'mkdir -p -- "$tmpdir" || finish 1',
-        *(f'export {name}="$tmpdir"' for name in TMPDIR_VARIABLES),
-        _command(task, surroundings.workdir),
-        "finish $?",
+    starters = _name_starters(task for bundle in bundles for task in bundle)
+    opening = [
+        "#!/bin/sh",
+        f"# {one_line(title)}",
+        f"umask {surroundings.umask:04o}",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def nested_script(task: NestedTask, surroundings: Surroundings) -> str:
-    """Give the script of a nested task: Snakemake on the node, told by a file what to do."""
-    module = "snakemake_executor_plugin_pbs_singularity.nested"
-    command = shlex.join([task.python, "-P", "-m", module, str(task.description)])
-    lines = [
-        *_opening(surroundings),
-        f"{task.precommand} &&" if task.precommand else "",
-        command,
-        "finish $?",
+    definitions = [
+        '[ -n "$_bundle" ] || exit 1',
+        "_nl='\n'",
+        f"_workdir={shlex.quote(str(surroundings.workdir))}",
+        f"_records={shlex.quote(str(surroundings.records))}",
+        f"_latency_wait={surroundings.latency_wait}",
+        *(
+            f"export {name}={shlex.quote(value)}"
+            for name, value in surroundings.environment.items()
+            if _VARIABLE.fullmatch(name)
+        ),
+        _FUNCTIONS.read_text(encoding="utf-8"),
+        *(_define(name, starter, surroundings.workdir) for starter, name in starters.items()),
+        'eval "$_bundle"; exit "$_failed"',  # in one line: the shell reads on only when it has done that
     ]
-    return "\n".join(line for line in lines if line) + "\n"
+    lines_above = len(opening) + 1 + sum(part.count("\n") + 1 for part in definitions)
+    find = f'_bundle=$(sed -n "$(($1 + {lines_above + 1})){{p;q;}}" "$0")'
+    lines = (_bundle_line(bundle, starters) for bundle in bundles)
+    return "".join(f"{part}\n" for part in chain(opening, [find], definitions, lines))
 
 
 def container_command(container: Container, workdir: Path, shell: str, command: str) -> str:
@@ -196,10 +139,8 @@ def container_command(container: Container, workdir: Path, shell: str, command: 
     Home is the working directory, the shell is looked up by name in the image
     (`snakemake/deployment/singularity.py`); unlike there, every word is quoted.
     """
-    words = [str(container.runtime), *(["--quiet", "--silent"] if container.quiet else [])]
-    words += ["exec", "--home", str(workdir), *container.options]
-    tail = [str(container.image), Path(shell).name, "-c", command]
-    return " ".join(part for part in (shlex.join(words), container.shell_text, shlex.join(tail)) if part)
+    tail = shlex.join([str(container.image), Path(shell).name, "-c", command])
+    return f"{_exec(container, workdir)} {tail}"
 
 
 def container_command_with_tmpdir(container: Container, workdir: Path, shell: str, command: str) -> str:
@@ -217,32 +158,118 @@ esac
 {container_command(with_tmpdir, workdir, shell, command)}"""
 
 
-def _opening(surroundings: Surroundings) -> list[str]:
-    return [
-        "#!/bin/sh",
-        f"# {one_line(surroundings.label)}",
-        f"umask {surroundings.umask:04o}",
-        f"record={shlex.quote(str(surroundings.record))}",
-        f"mkdir -p {shlex.quote(str(surroundings.log.parent))}",
-        f"exec >{shlex.quote(str(surroundings.log))} 2>&1",
-        "started=$(date +%s)",
-        _FINISH,
-        *(
-            f"export {name}={shlex.quote(value)}"
-            for name, value in surroundings.environment.items()
-            if _VARIABLE.fullmatch(name)
-        ),
-        f"cd {shlex.quote(str(surroundings.workdir))} || finish 1",
-        'export PBS_O_WORKDIR="$PWD"',  # qsub may have been started elsewhere
-    ]
+def _exec(container: Container, workdir: Path) -> str:
+    """Give the container command up to the image."""
+    words = [str(container.runtime), *(["--quiet", "--silent"] if container.quiet else [])]
+    words += ["exec", "--home", str(workdir), *container.options]
+    return f"{shlex.join(words)} {container.shell_text}".rstrip()
 
 
-def _command(task: DirectTask, workdir: Path) -> str:
-    """Give the command, in its container if it has one."""
+_Starter = Container | tuple[str, str]
+"""What starts a task's command: its container, or Python with the precommand before it."""
+
+
+def _name_starters(tasks: Iterable[DirectTask | NestedTask]) -> dict[_Starter, str]:
+    """Name the shell functions that start what the tasks run, each once: their words are many."""
+    names: dict[_Starter, str] = {}
+    for task in tasks:
+        if isinstance(task, NestedTask):
+            names.setdefault((task.python, task.precommand), f"snakemake_{len(names)}")
+        elif task.container is not None:
+            names.setdefault(task.container, f"container_{len(names)}")
+    return names
+
+
+def _define(name: str, starter: _Starter, workdir: Path) -> str:
+    """Give the definition of such a function."""
+    if isinstance(starter, Container):
+        command = f'{_exec(starter, workdir)} ${{_bound_tmpdir:+--bind "$_bound_tmpdir"}}'
+        return f'{name}() {{\n{command} {shlex.quote(str(starter.image))} "$@"\n}}'
+    python, precommand = starter
+    nested = shlex.join([python, "-P", "-m", "snakemake_executor_plugin_pbs_singularity.nested"])
+    before = f"{precommand} &&\n" if precommand else ""
+    return f'{name}() {{\n{before}printf %s "$1" | {nested}\n}}'
+
+
+def _bundle_line(bundle: Sequence[DirectTask | NestedTask], starters: Mapping[_Starter, str]) -> str:
+    """Give the line that runs the tasks of a bundle."""
+    if len(bundle) == 1:
+        return _whole(bundle[0], starters)
+    parts: list[str] = []
+    for shared, group in groupby(bundle, _shared):
+        tasks = list(group)
+        if shared is None or len(tasks) == 1:
+            parts += [f"( {_whole(task, starters)} ) || _failed=1" for task in tasks]
+        else:
+            parts += [_added(task) for task in tasks if isinstance(task, DirectTask)]
+            tmpdir = [] if shared.tmpdir is None else [_word(shared.tmpdir)]
+            shell = _word(shared.shell)
+            parts.append(" ".join(["run_together", starters[shared.container], shell, str(shared.threads), *tmpdir]))
+    return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What tasks must have in common to run in one container, one after the other."""
+
+    container: Container
+    shell: str
+    threads: int
+    tmpdir: str | None
+
+
+def _shared(task: DirectTask | NestedTask) -> _Shared | None:
+    """Give what a task would share; None if it needs a container of its own, or none."""
+    if isinstance(task, NestedTask) or task.container is None or Path(task.shell).name not in _POSIX_SHELLS:
+        return None
+    return _Shared(task.container, Path(task.shell).name, task.threads, task.tmpdir)
+
+
+def _whole(task: DirectTask | NestedTask, starters: Mapping[_Starter, str]) -> str:
+    """Give the text that runs a task by itself, from its opening to its exit record."""
+    if isinstance(task, NestedTask):
+        command = f"{starters[task.python, task.precommand]} {_word(task.description)}"
+        return f"{_opening(task)}; {command}; finish $?"
     if task.container is None:
-        return shlex.join([task.shell, "-c", task.command])
-    return container_command_with_tmpdir(task.container, workdir, task.shell, task.command)
+        command = f"{_word(task.shell)} -c {_word(task.command)}"
+    else:
+        command = f"{starters[task.container]} {_word(Path(task.shell).name)} -c {_word(task.command)}"
+    return f"{_prepared(task)}; {command}; finish $?"
+
+
+def _added(task: DirectTask) -> str:
+    """Give the text that prepares a task and adds its command to those that share a container."""
+    command = shlex.join([Path(task.shell).name, "-c", task.command])
+    commands = f"{command} >>{shlex.quote(str(task.log))} 2>&1 </dev/null; echo {task.token} $?"
+    return f"( {_prepared(task)} ) && add {task.token} {_word(str(task.log))} {_word(commands)} || _failed=1"
+
+
+def _prepared(task: DirectTask) -> str:
+    """Give the text that does what Snakemake does before a shell command.
+
+    Order and meaning follow `Job.prepare` (`snakemake/jobs.py`) and `snakemake/shell.py`.
+    """
+    written = (*task.outputs, *task.logs)
+    calls = [
+        ("refuse_protected", task.outputs),
+        ("remove", [path for path in written if path not in task.directories]),
+        ("remove_folders", task.directories),
+        ("make_folders", sorted({folder for path in written if (folder := str(Path(path).parent)) != "."})),
+        ("await", task.inputs),
+    ]
+    words = [" ".join([name, *map(_path, paths)]) for name, paths in calls if paths]
+    tmpdir = "use_tmpdir" if task.tmpdir is None else f"use_tmpdir {_word(task.tmpdir)}"
+    return "; ".join([_opening(task), *words, f"use_threads {task.threads}", tmpdir])
+
+
+def _opening(task: DirectTask | NestedTask) -> str:
+    return f"task {task.token} {_word(str(task.log))}"
 
 
 def _path(path: str) -> str:
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+    return _word(f"./{path}" if path.startswith("-") else path)
+
+
+def _word(text: str) -> str:
+    """Quote a word so that it stays in one line of the script, whatever it holds."""
+    return '"$_nl"'.join(shlex.quote(part) for part in text.split("\n"))

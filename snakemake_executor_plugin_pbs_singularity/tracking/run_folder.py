@@ -3,7 +3,7 @@
 images/             pulled images, unless another store is set
 logs/RULE/…         what the tasks wrote, and beside it what PBS wrote of them
 runs/TIME-XXXX/     one folder for each run of Snakemake, removed at its end
-    scripts/        the script of each task; it holds what was declared with envvars:
+    scripts/        two for each batch: what PBS is given, and what runs; it holds what was declared with envvars:
     records/        the exit record of each task, removed when it is read
 """
 
@@ -33,25 +33,24 @@ class RunFolder:
     scripts: Path
     records: Path
 
-    def script(self, token: str) -> Path:
-        """Give the file of a task's script."""
-        return self.scripts / f"{token}.sh"
+    def script(self, batch: str) -> Path:
+        """Give the file of a batch's script."""
+        return self.scripts / f"{batch}.sh"
 
-    def description(self, token: str) -> Path:
-        """Give the file that tells a nested task what to do."""
-        return self.scripts / f"{token}.json"
-
-    def record(self, token: str) -> Path:
-        """Give the file of a task's exit record."""
-        return self.records / token
+    def submitted_script(self, batch: str) -> Path:
+        """Give the file of the script that PBS is given."""
+        return self.scripts / f"{batch}.pbs"
 
     def log(self, rule: str, wildcards: str, token: str) -> Path:
         """Give the file for what a task writes."""
         return self.logs / _file_name(rule) / f"{_file_name(wildcards) or 'job'}.{token}.log"
 
-    def pbs_log(self, token: str) -> Path:
-        """Give the file for what PBS writes; it comes after the job's end, when the task is long reported."""
-        return self.pbs / f"{token}.log"
+    def pbs_log(self, batch: str, index: int | str | None) -> Path:
+        """Give the file for what PBS writes of a job, or of the subjob of an index.
+
+        It comes after the job's end, when the task is long reported.
+        """
+        return self.pbs / (f"{batch}.log" if index is None else f"{batch}.{index}.log")
 
     def remove(self) -> None:
         """Remove what only the run itself needs; logs stay."""
@@ -102,7 +101,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
 
 
 def new_token() -> str:
-    """Give a name that no other submission has."""
+    """Give a name that no other task or batch has."""
     return secrets.token_hex(5)
 
 

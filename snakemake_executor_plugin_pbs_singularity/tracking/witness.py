@@ -6,7 +6,7 @@ failing, and never success.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,20 +67,28 @@ def parse_record(text: str) -> ExitRecord | None:
         return None
 
 
-def judge(record: ExitRecord | None, status: JobStatus | None, seconds_over: float, grace: float) -> Over | None:
-    """Say whether a task is over; None if it is not, or if nobody can know yet.
+def judge(status: JobStatus | None, seconds_over: float, grace: float, *, bundled: bool = False) -> Over | None:
+    """Say whether a task that left no record is over; None if it is not, or if nobody can know yet.
 
-    A job that PBS itself ended writes no record (transcripts openpbs/08c, 08h, 09b), so none is waited for.
-    `status` is what PBS said last, None if it was not asked or did not answer; `seconds_over` is how long it
-    has been saying that the job is over.
+    A job that PBS itself ended writes no record (transcripts openpbs/08c, 08h, 09b), so none is waited for, unless
+    it is that of a bundle: the records of those before it may be late. `status` is what PBS said last, None if it
+    was not asked or did not answer; `seconds_over` is how long it has been saying that the job is over.
     """
-    if record is not None:
-        return Over(record, status)
     if status is None or not is_over(status):
         return None
-    if status.ended_by_pbs or seconds_over >= grace:
+    if (status.ended_by_pbs and not bundled) or seconds_over >= grace:
         return Over(None, status)
     return None
+
+
+def was_untouched(over: Over, token: str, unended: Sequence[str]) -> bool:
+    """Tell whether a task of a bundle without a record has never begun, so that it can be submitted again.
+
+    PBS ended the bundle, for a limit or as its node was lost, while the first of the tasks without a record ran.
+    What somebody deleted is deleted whole; and where PBS says that the job ended by itself, records are lost.
+    """
+    code = over.status.exit_status if over.status is not None else None
+    return over.record is None and code is not None and code < 0 and token != unended[0]
 
 
 def is_over(status: JobStatus) -> bool:

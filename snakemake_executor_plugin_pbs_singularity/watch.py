@@ -1,0 +1,175 @@
+"""What PBS says of the jobs of a run: asked seldom, and about whole batches first.
+
+Records say how nearly all tasks end, so PBS is asked only for what they cannot say: that a job was killed, is held,
+can never run. One question about all batches costs the server one short answer, however many subjobs they have; it
+says how many of an array are over. Only where those are more than have left records are the subjobs asked for.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .batch import Batch, pbs_log
+from .pbs import JobStatus, Pbs, PbsError, State, explain_waiting, status, subjob_id, subjob_status
+from .tracking.run_folder import RunFolder
+from .tracking.witness import is_over
+
+SELDOMEST = 6
+"""How much longer than at first the time between two questions becomes while all goes well."""
+GROWTH = 1.5
+
+
+@dataclass(eq=False)
+class PbsJob:
+    """A job or subjob of this run, and what PBS last said of it."""
+
+    id: str
+    log: Path
+    """What PBS itself writes."""
+    tokens: list[str]
+    """Of its tasks whose end is not known, in the order in which they run."""
+    is_bundle: bool
+    """Whether it was given several tasks."""
+    status: JobStatus | None = None
+    over_since: float | None = None
+    """When PBS first said that it is over, by `time.monotonic()`."""
+
+    def note(self, job_status: JobStatus) -> None:
+        """Remember what PBS says of it."""
+        self.status = job_status
+        if not is_over(job_status):
+            self.over_since = None
+        elif self.over_since is None:
+            self.over_since = time.monotonic()
+
+    def seconds_over(self, now: float) -> float:
+        """Give for how long PBS has been saying that it is over."""
+        return 0.0 if self.over_since is None else now - self.over_since
+
+
+@dataclass(eq=False)
+class SubmittedBatch:
+    """A batch that PBS has."""
+
+    id: str
+    """Of the array, or of the job."""
+    title: str
+    size: int
+    """Jobs or subjobs."""
+    jobs: dict[str, PbsJob]
+    """Those with tasks whose end is not known, by their ids."""
+    status: JobStatus | None = None
+    asked_closely: bool = True
+    """Whether the subjobs were asked for since PBS last spoke of the array."""
+    warned: set[str] = field(default_factory=set)
+
+    @property
+    def is_array(self) -> bool:
+        """Tell whether it has subjobs."""
+        return self.size > 1
+
+    @property
+    def hides_ends(self) -> bool:
+        """Tell whether more subjobs are over than those whose end is known."""
+        if self.status is None or self.asked_closely:
+            return False
+        known = self.size - sum(job.over_since is None for job in self.jobs.values())
+        if is_over(self.status) or self.status.subjobs_over is None:
+            return known < self.size
+        return known < self.status.subjobs_over
+
+
+def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBatch:
+    """Give what is known of a batch when PBS has given it an id."""
+    size = len(batch.bundles)
+    jobs = [
+        PbsJob(
+            id=subjob_id(pbs_id, index) if size > 1 else pbs_id,
+            log=pbs_log(batch, index, folder),
+            tokens=[task.token for task in bundle],
+            is_bundle=len(bundle) > 1,
+        )
+        for index, bundle in enumerate(batch.bundles)
+    ]
+    return SubmittedBatch(pbs_id, batch.title, size, {job.id: job for job in jobs})
+
+
+class Watch:
+    """Asks PBS about the batches of a run, when it is time to."""
+
+    def __init__(self, pbs: Pbs, least: float, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._pbs = pbs
+        self._least = least
+        self._say = say
+        self._warn = warn
+        self._pause = least
+        self._next = time.monotonic()
+        self._is_away = False
+        self.batches: dict[str, SubmittedBatch] = {}
+
+    def add(self, batch: SubmittedBatch) -> None:
+        """Watch a batch that has just been submitted."""
+        self.batches[batch.id] = batch
+        self._pause = self._least
+        self._next = min(self._next, time.monotonic() + self._least)
+
+    def done(self, batch: SubmittedBatch, job: PbsJob, token: str) -> None:
+        """Take note that the end of a task is known; what has no other is watched no longer."""
+        job.tokens.remove(token)
+        if not job.tokens:
+            batch.jobs.pop(job.id, None)
+        if not batch.jobs:
+            self.batches.pop(batch.id, None)
+
+    def look(self) -> None:
+        """Ask about all batches if it is time to, and about the subjobs of those that hide something.
+
+        An answer that does not come says nothing of any job.
+        """
+        batches = list(self.batches.values())
+        hiding = [batch for batch in batches if batch.is_array and batch.hides_ends]
+        is_time = bool(batches) and time.monotonic() >= self._next
+        if not hiding and not is_time:
+            return
+        try:
+            if is_time:
+                self._ask(batches)
+            for batch in hiding:
+                self._ask_closely(batch)
+        except PbsError as error:
+            self._next = time.monotonic() + self._least
+            if not self._is_away:
+                self._warn(f"PBS does not say how the jobs are; they count as running. {error}")
+            self._is_away = True
+        else:
+            if self._is_away:
+                self._say("PBS answers again.")
+            self._is_away = False
+
+    def _ask(self, batches: list[SubmittedBatch]) -> None:
+        statuses = status(self._pbs, [batch.id for batch in batches])
+        for batch in batches:
+            if batch.id in statuses:
+                self._note(batch, statuses[batch.id])
+        is_overdue = any(job.over_since is not None for batch in batches for job in list(batch.jobs.values()))
+        self._pause = self._least if is_overdue else min(self._pause * GROWTH, self._least * SELDOMEST)
+        self._next = time.monotonic() + self._pause
+
+    def _note(self, batch: SubmittedBatch, said: JobStatus) -> None:
+        """Remember what PBS says of a batch, and say once what keeps it from starting."""
+        batch.status = said
+        batch.asked_closely = False
+        if not batch.is_array or said.state is State.UNKNOWN:
+            for job in list(batch.jobs.values()):
+                job.note(said)
+        waiting = explain_waiting(said)
+        if waiting is not None and waiting.problem not in batch.warned:
+            batch.warned.add(waiting.problem)
+            self._warn(f"{batch.title} (PBS job {batch.id}): {waiting}")
+
+    def _ask_closely(self, batch: SubmittedBatch) -> None:
+        for job_id, said in subjob_status(self._pbs, batch.id).items():
+            if job_id in batch.jobs:
+                batch.jobs[job_id].note(said)
+        batch.asked_closely = True
