@@ -11,9 +11,12 @@ task() { # TOKEN LOG: what follows, up to finish, is this task's
     export PBS_O_WORKDIR="$PWD" # qsub may have been started elsewhere
 }
 
+_host=$(uname -n)
+
 write_record() { # EXIT_STATUS: whoever finds a record finds a whole one
+    _ended=$(date +%s)
     printf 'exit_status=%s\nstarted=%s\nended=%s\nhost=%s\npbs_jobid=%s\n' \
-        "$1" "$_started" "$(date +%s)" "$(uname -n)" "$PBS_JOBID" >"$_record.part" &&
+        "$1" "$_started" "$_ended" "$_host" "$PBS_JOBID" >"$_record.part" &&
         mv -f "$_record.part" "$_record"
 }
 
@@ -145,6 +148,6 @@ write_records() { # TOKEN...: reads lines with token and exit status; prints 1 i
 write_record_of() { # TOKEN EXIT_STATUS
     _record=$_records/$1
     write_record "$2"
-    _started=$(date +%s)
+    _started=$_ended
     [ "$2" -eq 0 ] || _failed=1
 }
