@@ -51,6 +51,7 @@ def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> 
     return Surroundings(
         workdir=site.workdir,
         records=folder.records,
+        ended=folder.ended,
         umask=_umask(),
         environment={**carried_environment(os.environ), **executor.envvars()},
         latency_wait=executor.workflow.execution_settings.latency_wait,

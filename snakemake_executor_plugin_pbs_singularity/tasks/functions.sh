@@ -17,7 +17,8 @@ write_record() { # EXIT_STATUS: whoever finds a record finds a whole one
     _ended=$(date +%s)
     printf 'exit_status=%s\nstarted=%s\nended=%s\nhost=%s\npbs_jobid=%s\n' \
         "$1" "$_started" "$_ended" "$_host" "$PBS_JOBID" >"$_record.part" &&
-        mv -f "$_record.part" "$_record"
+        mv -f "$_record.part" "$_record" &&
+        if [ "$_is_bundle" ]; then : >"$_ended_tasks/${_record##*/}"; fi
 }
 
 finish() { # EXIT_STATUS
@@ -93,10 +94,18 @@ use_tmpdir() { # [FOLDER]: without one, what Python's tempfile.gettempdir() woul
     esac
 }
 
-# A bundle whose tasks share a container: their commands go to one shell in it, which says how each has ended.
+# Bundles. PBS may begin one again, as when its node was lost: what has ended must not run a second time.
+
+_is_bundle=
+_failed=0
+
+has_ended() { # TOKEN
+    [ -e "$_ended_tasks/$1" ]
+}
+
+# Tasks of a bundle that share a container: their commands go to one shell in it, which says how each has ended.
 
 _waiting= # tokens of the tasks that have not run
-_failed=0
 
 add() { # TOKEN LOG COMMANDS
     _waiting="${_waiting:+$_waiting }$1"

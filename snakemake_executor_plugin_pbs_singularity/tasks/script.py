@@ -28,6 +28,8 @@ class Surroundings:
     workdir: Path
     records: Path
     """The folder of the exit records."""
+    ended: Path
+    """A folder where tasks of bundles leave that they have ended; nobody takes that away."""
     umask: int
     environment: Mapping[str, str]
     """Declared variables and those without which the same command would not be the same. No shell can export a
@@ -117,6 +119,7 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
         "_nl='\n'",
         f"_workdir={shlex.quote(str(surroundings.workdir))}",
         f"_records={shlex.quote(str(surroundings.records))}",
+        f"_ended_tasks={shlex.quote(str(surroundings.ended))}",
         f"_latency_wait={surroundings.latency_wait}",
         *(
             f"export {name}={shlex.quote(value)}"
@@ -195,11 +198,11 @@ def _bundle_line(bundle: Sequence[DirectTask | NestedTask], starters: Mapping[_S
     """Give the line that runs the tasks of a bundle."""
     if len(bundle) == 1:
         return _whole(bundle[0], starters)
-    parts: list[str] = []
+    parts = ["_is_bundle=yes"]
     for shared, group in groupby(bundle, _shared):
         tasks = list(group)
         if shared is None or len(tasks) == 1:
-            parts += [f"( {_whole(task, starters)} ) || _failed=1" for task in tasks]
+            parts += [f"has_ended {task.token} || ( {_whole(task, starters)} ) || _failed=1" for task in tasks]
         else:
             parts += [_added(task) for task in tasks if isinstance(task, DirectTask)]
             tmpdir = [] if shared.tmpdir is None else [_word(shared.tmpdir)]
@@ -241,7 +244,8 @@ def _added(task: DirectTask) -> str:
     """Give the text that prepares a task and adds its command to those that share a container."""
     command = shlex.join([Path(task.shell).name, "-c", task.command])
     commands = f"{command} >>{shlex.quote(str(task.log))} 2>&1 </dev/null; echo {task.token} $?"
-    return f"( {_prepared(task)} ) && add {task.token} {_word(str(task.log))} {_word(commands)} || _failed=1"
+    added = f"add {task.token} {_word(str(task.log))} {_word(commands)}"
+    return f"has_ended {task.token} || {{ ( {_prepared(task)} ) && {added}; }} || _failed=1"
 
 
 def _prepared(task: DirectTask) -> str:

@@ -5,6 +5,7 @@ logs/RULE/…         what the tasks wrote, and beside it what PBS wrote of them
 runs/TIME-XXXX/     one folder for each run of Snakemake, removed at its end
     scripts/        two for each batch: what PBS is given, and what runs; it holds what was declared with envvars:
     records/        the exit record of each task, removed when it is read
+    ended/          the tokens of tasks of bundles that have ended
 """
 
 import os
@@ -32,6 +33,7 @@ class RunFolder:
     pbs: Path
     scripts: Path
     records: Path
+    ended: Path
 
     def script(self, batch: str) -> Path:
         """Give the file of a batch's script."""
@@ -60,9 +62,9 @@ class RunFolder:
 def make_run_folder(state: Path) -> RunFolder:
     """Make the folders of a new run below `state`, readable for the user alone (law 7), and tidy up old logs."""
     run = state / "runs" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{secrets.token_hex(2)}"
-    folder = RunFolder(logs=state / "logs", pbs=state / "pbs", scripts=run / "scripts", records=run / "records")
+    folder = RunFolder(state / "logs", state / "pbs", run / "scripts", run / "records", run / "ended")
     state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for path in (folder.logs, folder.pbs, run.parent, run, folder.scripts, folder.records):
+    for path in (folder.logs, folder.pbs, run.parent, run, folder.scripts, folder.records, folder.ended):
         path.mkdir(mode=0o700, exist_ok=True)
     _remove_old_files(folder.logs)
     _remove_old_files(folder.pbs)
