@@ -1,9 +1,9 @@
-"""Task scripts, run for real by the shells that compute nodes have, with no PBS around them."""
+"""Scripts of batches, run for real by the shells that compute nodes have, with no PBS around them."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from snakemake_executor_plugin_pbs_singularity.tasks.script import (
     DirectTask,
     NestedTask,
     Surroundings,
-    direct_script,
-    nested_script,
+    batch_script,
 )
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import write_private
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import ExitRecord, parse_record
@@ -27,6 +26,7 @@ SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
 """What /bin/sh is on Debian, on Red Hat and on small systems."""
 each_shell = pytest.mark.parametrize("sh", SHELLS)
 PATH = os.defpath
+SET_BY_PBS = {"PATH": PATH, "PBS_JOBID": "7.server"}
 
 many_texts = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 """For properties whose examples each start a shell."""
@@ -51,7 +51,7 @@ def names() -> st.SearchStrategy[str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """What is left when a script has ended."""
+    """What is left when a script has ended that ran one task."""
 
     status: int
     """The shell's own exit status, negative for a signal."""
@@ -61,26 +61,41 @@ class Ended:
     """What the script printed elsewhere than in the log."""
 
 
+@dataclass(frozen=True)
+class EndedBundle:
+    """What is left when a script has ended that ran several tasks."""
+
+    status: int
+    """The shell's own exit status, negative for a signal."""
+    records: list[int | None]
+    """The exit status in each task's record, None if it has none."""
+    logs: list[str]
+    printed: str
+    """What the script printed elsewhere than in the logs."""
+
+
 class Node:
-    """A folder as a compute node sees it: a working directory, and places for the log and the exit record."""
+    """A folder as a compute node sees it: a working directory, and places for logs and exit records."""
 
     def __init__(self, root: Path, workdir: str = "work") -> None:
         self.root = root
         self.workdir = root / workdir
         self.workdir.mkdir(parents=True, exist_ok=True)
-        (root / "records").mkdir(exist_ok=True)
+        self.records = root / "records"
+        self.records.mkdir(exist_ok=True)
         self.surroundings = Surroundings(
-            label="rule a",
             workdir=self.workdir,
-            log=root / "logs" / "a.log",
-            record=root / "records" / "a",
+            records=self.records,
             umask=0o022,
             environment={"PATH": PATH},
+            latency_wait=0,
         )
 
-    def direct(self, command: str = "true", **fields: Any) -> DirectTask:
+    def direct(self, command: str = "true", token: str = "a", **fields: Any) -> DirectTask:
         """Make a task that runs a command with bash."""
         task = DirectTask(
+            token=token,
+            log=self.root / "logs" / f"{token}.log",
             shell=shutil.which("bash") or "",
             command=command,
             container=None,
@@ -90,9 +105,22 @@ class Node:
             outputs=(),
             directories=(),
             logs=(),
-            latency_wait=0,
         )
         return replace(task, **fields)
+
+    def nested(self, python: Path, precommand: str = "", description: str = "{}", token: str = "a") -> NestedTask:
+        """Make a task that starts Snakemake."""
+        return NestedTask(token, self.root / "logs" / f"{token}.log", str(python), description, precommand)
+
+    def several(self, *commands: str, **fields: Any) -> list[DirectTask]:
+        """Make tasks with the tokens 0, 1, 2, ..."""
+        return [self.direct(command, str(number), **fields) for number, command in enumerate(commands)]
+
+    def write(self, bundles: Sequence[Sequence[DirectTask | NestedTask]], **surroundings: Any) -> Path:
+        """Write the script of a batch."""
+        script = self.root / "script.sh"
+        write_private(script, batch_script("tasks", bundles, replace(self.surroundings, **surroundings)))
+        return script
 
     def run(
         self,
@@ -101,40 +129,66 @@ class Node:
         *,
         user: int | None = None,
         set_by_pbs: Mapping[str, str] | None = None,
+        title: str = "rule a",
         **surroundings: Any,
     ) -> Ended:
-        """Run a task's script, with a shell named sh."""
-        around = replace(self.surroundings, **surroundings)
-        text = direct_script(task, around) if isinstance(task, DirectTask) else nested_script(task, around)
-        return self.run_text(text, sh, around, user, set_by_pbs)
+        """Run the script of a batch of one task, with a shell named sh."""
+        text = batch_script(title, [[task]], replace(self.surroundings, **surroundings))
+        status, printed = self.run_text(text, sh, user=user, set_by_pbs=set_by_pbs)
+        return Ended(status, self.record(task), self.log(task), printed)
+
+    def run_bundle(
+        self,
+        tasks: Sequence[DirectTask | NestedTask],
+        sh: str = SHELLS[0],
+        *,
+        user: int | None = None,
+        set_by_pbs: Mapping[str, str] | None = None,
+        **surroundings: Any,
+    ) -> EndedBundle:
+        """Run the script of a batch of one bundle."""
+        text = batch_script("tasks", [tasks], replace(self.surroundings, **surroundings))
+        status, printed = self.run_text(text, sh, user=user, set_by_pbs=set_by_pbs)
+        return EndedBundle(status, self.exit_statuses(tasks), [self.log(task) for task in tasks], printed)
 
     def run_text(
         self,
         text: str,
         sh: str = SHELLS[0],
-        around: Surroundings | None = None,
+        index: object = 0,
+        *,
         user: int | None = None,
         set_by_pbs: Mapping[str, str] | None = None,
-    ) -> Ended:
-        """Run a script as PBS does: started elsewhere, with hardly any environment."""
-        around = around or self.surroundings
+    ) -> tuple[int, str]:
+        """Run a script as PBS does, started elsewhere with hardly any environment; give its status and what it says."""
         script = self.root / "script.sh"
         write_private(script, text)
         if user is not None:
             os.chown(script, user, user)
         run = subprocess.run(
-            shell_command(sh, script),
-            env={"PATH": PATH, "PBS_JOBID": "7.server", **(set_by_pbs or {})},
+            [*shell_command(sh, script), str(index)],
+            env={**SET_BY_PBS, **(set_by_pbs or {})},
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             user=user,
             check=False,
         )
-        record = parse_record(around.record.read_text()) if around.record.exists() else None
-        log = around.log.read_text(errors="replace") if around.log.exists() else ""
-        return Ended(run.returncode, record, log, (run.stdout + run.stderr).decode(errors="replace"))
+        return run.returncode, (run.stdout + run.stderr).decode(errors="replace")
+
+    def record(self, task: DirectTask | NestedTask) -> ExitRecord | None:
+        """Read the exit record of a task, if it has one."""
+        path = self.records / task.token
+        return parse_record(path.read_text()) if path.exists() else None
+
+    def exit_statuses(self, tasks: Iterable[DirectTask | NestedTask]) -> list[int | None]:
+        """Read the exit statuses in the records of tasks, None for a task without a record."""
+        return [record and record.exit_status for record in map(self.record, tasks)]
+
+    def log(self, task: DirectTask | NestedTask) -> str:
+        """Read the log of a task; empty if it has none."""
+        return task.log.read_text(errors="replace") if task.log.exists() else ""
 
 
 def shell_command(sh: str, script: Path) -> list[str]:

@@ -5,18 +5,23 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from snakemake_executor_plugin_pbs_singularity.tasks.script import (
-    THREAD_VARIABLES,
-    TMPDIR_VARIABLES,
-    NestedTask,
-    submitted_script,
-)
+from snakemake_executor_plugin_pbs_singularity.tasks.script import submitted_script
 
 from .run import PATH, Node, each_shell, recorder
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+TMPDIR_VARIABLES = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
+"""As `snakemake/shell.py` sets them."""
 
 # The exit record
 
@@ -44,7 +49,7 @@ def test_the_record_and_the_shell_say_how_the_command_ended(command: str, status
 def test_the_record_says_when_and_where_the_task_ran(sh: str, node: Node) -> None:
     before = int(time.time())
     ended = node.run(node.direct("sleep 0.01"), sh)
-    values = dict(line.split("=", 1) for line in node.surroundings.record.read_text().splitlines())
+    values = dict(line.split("=", 1) for line in (node.records / "a").read_text().splitlines())
     assert ended.record is not None
     assert values["host"] == ended.record.host == os.uname().nodename
     assert values["pbs_jobid"] == "7.server"
@@ -53,16 +58,16 @@ def test_the_record_says_when_and_where_the_task_ran(sh: str, node: Node) -> Non
 
 @each_shell
 def test_only_a_whole_record_has_the_records_name(sh: str, node: Node) -> None:
-    node.run(node.direct("ls ../records"), sh)
-    assert node.surroundings.log.read_text() == ""
-    assert [path.name for path in node.surroundings.record.parent.iterdir()] == ["a"]
+    ended = node.run(node.direct("ls ../records"), sh)
+    assert ended.log == ""
+    assert [path.name for path in node.records.iterdir()] == ["a"]
 
 
 @each_shell
 def test_a_script_that_is_killed_leaves_no_record(sh: str, node: Node) -> None:
     ended = node.run(node.direct("kill -TERM $PPID"), sh)
     assert ended.status in (-15, 143)
-    assert list(node.surroundings.record.parent.iterdir()) == []
+    assert list(node.records.iterdir()) == []
 
 
 @each_shell
@@ -143,7 +148,7 @@ def test_a_tmpdir_may_look_like_an_option(sh: str, node: Node) -> None:
 def test_a_nested_task_ends_as_its_snakemake_does(sh: str, node: Node) -> None:
     python = recorder(node.root / "python")
     python.write_text("#!/bin/sh\necho it went wrong\nexit 3\n")
-    ended = node.run(NestedTask(str(python), Path("/description")), sh)
+    ended = node.run(node.nested(python), sh)
     assert ended.record is not None
     assert (ended.record.exit_status, ended.log) == (3, "it went wrong\n")
 
@@ -151,21 +156,21 @@ def test_a_nested_task_ends_as_its_snakemake_does(sh: str, node: Node) -> None:
 @each_shell
 def test_a_precommand_comes_first_and_its_failure_is_the_tasks(sh: str, node: Node) -> None:
     python = recorder(node.root / "python")
-    ended = node.run(NestedTask(str(python), Path("/description"), "echo first && exit 4"), sh)
+    ended = node.run(node.nested(python, "echo first && exit 4"), sh)
     assert (ended.status, ended.log) == (4, "first\n")
-    ended = node.run(NestedTask(str(python), Path("/description"), "echo first && false"), sh)
+    ended = node.run(node.nested(python, "echo first && false"), sh)
     assert ended.record is not None
     assert ended.record.exit_status == 1
     assert not (node.workdir / "arguments").exists()
-    assert node.run(NestedTask(str(python), Path("/description"), "echo first"), sh).status == 0
+    assert node.run(node.nested(python, "echo first"), sh).status == 0
     assert (node.workdir / "arguments").exists()
 
 
 @each_shell
-def test_the_submitted_script_waits_for_a_late_task_script(sh: str, node: Node) -> None:
+def test_the_submitted_script_waits_for_a_late_script_of_the_batch(sh: str, node: Node) -> None:
     late = node.root / "late.sh"
     timer = threading.Timer(0.3, late.write_text, ["echo started; exit 3\n"])
     timer.start()
     ended = node.run_text(submitted_script("rule a", late), sh)
     timer.join()
-    assert (ended.status, ended.printed) == (3, "started\n")
+    assert ended == (3, "started\n")

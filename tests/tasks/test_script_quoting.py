@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snakemake_executor_plugin_pbs_singularity.tasks.script import NestedTask, one_line, submitted_script
+from snakemake_executor_plugin_pbs_singularity.tasks.script import one_line, submitted_script
+from snakemake_executor_plugin_pbs_singularity.tracking.witness import parse_record
 
 from .run import SHELLS, Maker, Node, container, each_shell, many_texts, names, recorded, recorder, texts
 
@@ -116,37 +117,44 @@ def test_the_container_runtime_is_given_every_word_as_it_is(
 @many_texts
 @given(name=names(), sh=shells)
 @example(name=NASTY, sh=SHELLS[0])
-def test_log_and_record_may_have_any_name(name: str, sh: str, new_node: Maker) -> None:
+def test_log_and_folder_of_the_records_may_have_any_name(name: str, sh: str, new_node: Maker) -> None:
     node = new_node()
     log = node.root / "logs" / name / f"{name}.log"
-    ended = node.run(node.direct("echo heard"), sh, log=log, record=node.root / "records" / name)
+    (node.root / name).mkdir()
+    task = node.direct("echo heard", log=log)
+    ended = node.run(task, sh, records=node.root / name)
     assert ended.log == "heard\n"
-    assert ended.record is not None
-    assert ended.record.exit_status == 0
+    record = parse_record((node.root / name / task.token).read_text())
+    assert record is not None
+    assert record.exit_status == 0
 
 
 @many_texts
-@given(label=texts(max_size=100), sh=shells)
-@example(label="rule a (x=\n#PBS -l select=9\n)", sh=SHELLS[0])
-@example(label="a\rtouch bad", sh=SHELLS[0])
-def test_a_label_never_ends_the_comment_that_it_stands_in(label: str, sh: str, new_node: Maker) -> None:
+@given(title=texts(max_size=100), sh=shells)
+@example(title="rule a (x=\n#PBS -l select=9\n)", sh=SHELLS[0])
+@example(title="a\rtouch bad", sh=SHELLS[0])
+def test_a_title_never_ends_the_comment_that_it_stands_in(title: str, sh: str, new_node: Maker) -> None:
     node = new_node()
-    ended = node.run(node.direct(), sh, label=label)
+    ended = node.run(node.direct(), sh, title=title)
     assert (ended.status, ended.log, ended.printed) == (0, "", "")
 
 
 @many_texts
-@given(name=names(), python_name=names(), sh=shells)
-@example(name=NASTY, python_name=NASTY, sh=SHELLS[0])
-def test_a_nested_task_is_started_with_python_and_description_of_any_name(
-    name: str, python_name: str, sh: str, new_node: Maker
+@given(description=texts(max_size=100), python_name=names(), sh=shells)
+@example(description=NASTY, python_name=NASTY, sh=SHELLS[0])
+@example(description="\n", python_name="python", sh=SHELLS[0])
+@example(description="\n-n \\c %s\n" * 5000, python_name="python", sh=SHELLS[0])
+def test_a_nested_task_is_started_with_any_python_and_reads_the_very_description(
+    description: str, python_name: str, sh: str, new_node: Maker
 ) -> None:
     node = new_node()
     python = recorder(node.root / "bin" / python_name)
-    ended = node.run(NestedTask(str(python), Path("/runs", name)), sh)
+    with python.open("a") as script:
+        script.write("exec cat >description\n")
+    ended = node.run(node.nested(python, description=description), sh)
     assert ended.status == 0, ended
-    module = "snakemake_executor_plugin_pbs_singularity.nested"
-    assert recorded(node.workdir) == ["-P", "-m", module, str(Path("/runs", name))]
+    assert recorded(node.workdir) == ["-P", "-m", "snakemake_executor_plugin_pbs_singularity.nested"]
+    assert (node.workdir / "description").read_bytes() == os.fsencode(description)
 
 
 def directives(script: str) -> list[str]:
@@ -160,26 +168,27 @@ def directives(script: str) -> list[str]:
     return found
 
 
-@given(label=texts(), folder=texts(min_size=1))
-@example(label=NASTY, folder=NASTY)
-@example(label="\n#PBS -l select=9", folder="\n#PBS -l select=9\n")
-def test_neither_label_nor_path_becomes_a_directive(label: str, folder: str) -> None:
-    assert directives(submitted_script(label, Path("/", folder, "task.sh"))) == []
+@given(title=texts(), folder=texts(min_size=1))
+@example(title=NASTY, folder=NASTY)
+@example(title="\n#PBS -l select=9", folder="\n#PBS -l select=9\n")
+def test_neither_title_nor_path_becomes_a_directive(title: str, folder: str) -> None:
+    assert directives(submitted_script(title, Path("/", folder, "batch.sh"))) == []
 
 
-def test_a_directive_would_be_found_where_the_label_stands() -> None:
+def test_a_directive_would_be_found_where_the_title_stands() -> None:
     assert directives("#!/bin/sh\n# rule a\n#PBS -l select=9\ntask=x\n") == ["#PBS -l select=9"]
 
 
 @many_texts
-@given(name=names(), label=texts(max_size=50), sh=shells)
-@example(name=NASTY, label=NASTY, sh=SHELLS[0])
-def test_the_submitted_script_starts_the_tasks_own_of_any_name(name: str, label: str, sh: str, new_node: Maker) -> None:
+@given(name=names(), title=texts(max_size=50), sh=shells)
+@example(name=NASTY, title=NASTY, sh=SHELLS[0])
+def test_the_submitted_script_starts_the_batchs_own_of_any_name(
+    name: str, title: str, sh: str, new_node: Maker
+) -> None:
     node = new_node()
     script = node.root / name
     script.write_text("echo started; exit 3\n")
-    ended = node.run_text(submitted_script(label, script), sh)
-    assert (ended.status, ended.printed) == (3, "started\n")
+    assert node.run_text(submitted_script(title, script), sh) == (3, "started\n")
 
 
 @given(texts())
