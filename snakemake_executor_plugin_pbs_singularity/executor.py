@@ -124,12 +124,13 @@ class Executor(RemoteExecutor):
         if not active_jobs:
             return
         self._take_records()
-        tokens = [(info.aux or {})["token"] for info in active_jobs]
-        known = [self._submitted[token] for token in tokens if token in self._submitted]  # the others are cancelled
-        over = [(one, Over(self._records.pop(one.token), one.status)) for one in known if one.token in self._records]
-        self._report(over)
+        active = self._not_cancelled(active_jobs)
+        recorded = [
+            (one, Over(self._records.pop(one.token), one.status)) for one in active if one.token in self._records
+        ]
+        self._report(recorded)
         self._watch.look()
-        for submitted in self._judge([self._submitted[token] for token in tokens if token in self._submitted]):
+        for submitted in self._judge(self._not_cancelled(active_jobs)):
             yield submitted.info
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
@@ -193,7 +194,8 @@ class Executor(RemoteExecutor):
                 ready.append(task)
             else:
                 self._waiting.put(task)
-        self._collector.put(ready)
+        if ready:
+            self._collector.put(ready)
 
     def _submit(self, tasks: list[Task]) -> None:
         """Submit tasks that became ready together, alike ones as arrays."""
@@ -261,6 +263,11 @@ class Executor(RemoteExecutor):
         what = "It is not known whether the job was submitted." if uncertain else "The job was not submitted."
         for job in jobs:
             self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
+
+    def _not_cancelled(self, active_jobs: list[SubmittedJobInfo]) -> list[Submitted]:
+        """Give what is known of active jobs, less those that are reported or that another thread has cancelled."""
+        tokens = ((info.aux or {})["token"] for info in active_jobs)
+        return [submitted for token in tokens if (submitted := self._submitted.get(token)) is not None]
 
     def _take_records(self) -> None:
         """Read the exit records that have come; look less often where that takes long."""
