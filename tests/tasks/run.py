@@ -83,9 +83,11 @@ class Node:
         self.workdir.mkdir(parents=True, exist_ok=True)
         self.records = root / "records"
         self.records.mkdir(exist_ok=True)
+        (root / "ended").mkdir(exist_ok=True)
         self.surroundings = Surroundings(
             workdir=self.workdir,
             records=self.records,
+            ended=root / "ended",
             umask=0o022,
             environment={"PATH": PATH},
             latency_wait=0,
