@@ -15,15 +15,15 @@ from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from .array_limits import ArrayLimits
 from .batch import Batch, form_batches, write_batch
 from .check import check_jobs, point_out_moving_tags
 from .collecting import Collector
 from .images import ImageError, Pulls
-from .pbs import ErrorKind, JobStatus, PbsError, Verdict, delete, max_array_size, status, submit
+from .pbs import ErrorKind, JobStatus, PbsError, Verdict, delete, status, submit
 from .reporting.failure import explain, failure_message
 from .site import Site, find_site
 from .task import Resolve, Task, make_surroundings, make_task
-from .tasks.request import Request
 from .tasks.script import Surroundings
 from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty
 from .tracking.witness import ExitRecord, Over, judge, take_records, was_untouched
@@ -42,8 +42,6 @@ common_settings = CommonSettings(
 QUICKEST_POLL = 0.5
 """Seconds between two looks at the exit records, at least."""
 SLOWEST_POLL = 5.0
-LARGEST_ARRAY = 10_000
-"""Subjobs of an array where neither PBS nor the user says anything: the default of PBS itself."""
 SHARE_OF_TIME = 0.05
 """The part of the time that looking at the exit records may take on a slow file system."""
 
@@ -74,7 +72,6 @@ class Executor(RemoteExecutor):
         self._pulls = Pulls(self._pull)
         self._waiting: SimpleQueue[Task] = SimpleQueue()
         self._collector = Collector(self._submit, lambda error: self.workflow.scheduler.executor_error_callback(error))
-        self._array_sizes: dict[str | None, int] = {}
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
@@ -92,6 +89,7 @@ class Executor(RemoteExecutor):
         point_out_moving_tags(jobs, self._site, self.logger.warning)
         self._folder: RunFolder = make_run_folder(state)
         self._surroundings: Surroundings = make_surroundings(self, self._site, self._folder)
+        self._limits = ArrayLimits(self._site.pbs, self.executor_settings.max_array_size, self.logger.debug)
         least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
         self._watch: Watch = Watch(self._site.pbs, least, self._say, self.logger.warning)
         self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
@@ -199,7 +197,7 @@ class Executor(RemoteExecutor):
 
     def _submit(self, tasks: list[Task]) -> None:
         """Submit tasks that became ready together, alike ones as arrays."""
-        for batch in form_batches(tasks, self._most_subjobs):
+        for batch in form_batches(tasks, self._limits.most):
             if self._collector.stopped.is_set():
                 return
             self._submit_batch(batch)
@@ -219,7 +217,7 @@ class Executor(RemoteExecutor):
                 self._refuse_batch(batch, error_of_single)
                 return
             queue = batch.request.queue
-            self._array_sizes[queue] = 1
+            self._limits.allow_none(queue)
             self._say(
                 f"{f'The queue {queue}' if queue else 'PBS'} takes no arrays, only single jobs from now on. {error}"
             )
@@ -240,19 +238,6 @@ class Executor(RemoteExecutor):
                 self._submitted[task.token] = Submitted(task.token, info, task.log, pbs_job, submitted_as)
                 self._say(f"{task.label} is PBS job {pbs_job.id}, log {task.log}")
                 self.report_job_submission(info)
-
-    def _most_subjobs(self, request: Request) -> int:
-        """Give how many subjobs an array with this request may have: what PBS, the queue and the user allow."""
-        wanted = self.executor_settings.max_array_size or LARGEST_ARRAY
-        if wanted == 1 or not request.allows_arrays:
-            return 1
-        if request.queue not in self._array_sizes:
-            try:
-                self._array_sizes[request.queue] = max_array_size(self._site.pbs, request.queue) or LARGEST_ARRAY
-            except PbsError as error:
-                self.logger.debug(f"PBS does not say how large arrays may be: {error}")
-                return wanted
-        return min(wanted, self._array_sizes[request.queue])
 
     def _refuse_batch(self, batch: Batch, error: PbsError) -> None:
         hint = f" It asked for the runtime of {batch.longest} tasks: lower bundle." if batch.longest > 1 else ""
@@ -281,12 +266,11 @@ class Executor(RemoteExecutor):
         now = time.monotonic()
         going_on, over, untouched = [], [], []
         for one in unrecorded:
-            outcome = judge(
-                one.pbs_job.status, one.pbs_job.seconds_over(now), self._grace, bundled=one.pbs_job.is_bundle
-            )
+            pbs_job = one.pbs_job
+            outcome = judge(pbs_job.status, pbs_job.seconds_over(now), self._grace, bundled=pbs_job.is_bundle)
             if outcome is None:
                 going_on.append(one)
-            elif was_untouched(outcome, one.token, one.pbs_job.tokens):
+            elif was_untouched(outcome, one.token, pbs_job.tokens):
                 untouched.append(one)
             else:
                 over.append((one, outcome))
@@ -319,7 +303,7 @@ class Executor(RemoteExecutor):
                     remove_if_empty(log)
                 self.report_job_success(one.info)
         for one, over in self._with_pbs_words(failed):
-            verdict: Verdict = explain(over, self._grace)
+            verdict: Verdict = explain(over, self._grace, one.pbs_job.size)
             present = [log for log in (one.log, one.pbs_job.log) if log.exists() and log.stat().st_size]
             message = failure_message(verdict, present)
             self.report_job_error(one.info, msg=message, aux_logs=[str(log) for log in present])

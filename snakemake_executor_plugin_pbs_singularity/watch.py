@@ -29,11 +29,16 @@ class PbsJob:
     """What PBS itself writes."""
     tokens: list[str]
     """Of its tasks whose end is not known, in the order in which they run."""
-    is_bundle: bool
-    """Whether it was given several tasks."""
+    size: int
+    """Tasks that it was given."""
     status: JobStatus | None = None
     over_since: float | None = None
     """When PBS first said that it is over, by `time.monotonic()`."""
+
+    @property
+    def is_bundle(self) -> bool:
+        """Tell whether what PBS says of it is said of several tasks."""
+        return self.size > 1
 
     def note(self, job_status: JobStatus) -> None:
         """Remember what PBS says of it."""
@@ -88,7 +93,7 @@ def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBa
             id=subjob_id(pbs_id, index) if size > 1 else pbs_id,
             log=pbs_log(batch, index, folder),
             tokens=[task.token for task in bundle],
-            is_bundle=len(bundle) > 1,
+            size=len(bundle),
         )
         for index, bundle in enumerate(batch.bundles)
     ]

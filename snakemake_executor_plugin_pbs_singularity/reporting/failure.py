@@ -11,9 +11,17 @@ TAIL_LINES = 20
 _TAIL_BYTES = 16_384
 
 
-def explain(over: Over, grace: float) -> Verdict:
-    """Say why a task that is over did not succeed."""
+def explain(over: Over, grace: float, tasks: int = 1) -> Verdict:
+    """Say why a task that is over did not succeed; `tasks` is how many its PBS job had."""
     by_pbs = explain_exit(over.status) if over.status is not None else None
+    if over.status is not None and by_pbs is not None and tasks > 1:
+        is_limit = (over.status.exit_status or 0) < 0
+        by_pbs = Verdict(
+            f"{by_pbs.problem} It was a bundle of {tasks} tasks, with the runtime of all and the memory of one.",
+            "Raise the rule's runtime or mem_mb, whichever was too little, or lower bundle."
+            if is_limit
+            else by_pbs.remedy,
+        )
     ended_by_itself = over.status is None or not over.status.ended_by_pbs
     if over.record is not None:
         by_itself = explain_code(over.record.exit_status, over.status)

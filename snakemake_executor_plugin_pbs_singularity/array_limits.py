@@ -1,0 +1,35 @@
+"""How many subjobs an array may have: what the user, the server, the queue and PBS itself allow."""
+
+from collections.abc import Callable
+
+from .pbs import Pbs, PbsError, max_array_size
+from .tasks.request import Request
+
+LARGEST = 10_000
+"""Subjobs of an array where neither PBS nor the user says anything: PBS's own default."""
+
+
+class ArrayLimits:
+    """Remembers for each queue what PBS says, which is asked when the first array is about to be formed."""
+
+    def __init__(self, pbs: Pbs, wanted: int | None, debug: Callable[[str], None]) -> None:
+        self._pbs = pbs
+        self._wanted = wanted or LARGEST
+        self._debug = debug
+        self._by_queue: dict[str | None, int] = {}
+
+    def most(self, request: Request) -> int:
+        """Give how many subjobs an array with this request may have; 1 if it has to be single jobs."""
+        if self._wanted == 1 or not request.allows_arrays:
+            return 1
+        if request.queue not in self._by_queue:
+            try:
+                self._by_queue[request.queue] = max_array_size(self._pbs, request.queue) or LARGEST
+            except PbsError as error:
+                self._debug(f"PBS does not say how large arrays may be: {error}")
+                return self._wanted
+        return min(self._wanted, self._by_queue[request.queue])
+
+    def allow_none(self, queue: str | None) -> None:
+        """Take note that a queue refuses arrays."""
+        self._by_queue[queue] = 1
