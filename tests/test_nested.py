@@ -46,9 +46,9 @@ def test_a_job_runs_whatever_its_wildcards_hold(tmp_path: Path) -> None:
     arguments = ["--snakefile", "Snakefile", "--cores", "1", "--target-jobs", "kept:", "--force", "--nolock"]
     arguments += ["--mode", "remote", "--allowed-rules", "a", "--target-files-omit-workdir-adjustment"]
     description = Description([*arguments, "--quiet", "all"], [Target("a", {"x": value})])
-    (tmp_path / "description.json").write_text(description.to_json())
     run = subprocess.run(
-        [sys.executable, "-m", "snakemake_executor_plugin_pbs_singularity.nested", "description.json"],
+        [sys.executable, "-P", "-m", "snakemake_executor_plugin_pbs_singularity.nested"],
+        input=description.to_json(),
         cwd=tmp_path,
         capture_output=True,
         text=True,

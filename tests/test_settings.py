@@ -42,15 +42,16 @@ def test_every_option_says_what_it_is_and_what_it_takes(option: Field[Any]) -> N
     assert len(help_text) > 40
     takes_nothing = option.type is bool
     assert takes_nothing or option.metadata.get("metavar") or option.metadata.get("choices")
-    assert takes_nothing or option.metadata["type"] is str
+    assert takes_nothing or option.type in (option.metadata["type"], option.metadata["type"] | None)
 
 
 @every_option
 def test_every_option_is_read_from_the_command_line_and_the_environment(
     option: Field[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [] if option.type is bool else ["openpbs" if option.name == "pbs" else "/a b"]
-    value = words[0] if words else True
+    takes = option.metadata.get("type")
+    value = {None: True, int: 7, str: "openpbs" if option.name == "pbs" else "/a b"}[takes]
+    words = [str(value)] if takes else []
     assert getattr(read([f"--pbs-singularity-{option.name.replace('_', '-')}", *words]), option.name) == value
     if option.metadata.get("env_var"):
         monkeypatch.setenv(f"SNAKEMAKE_PBS_SINGULARITY_{option.name.upper()}", str(value))
@@ -69,6 +70,23 @@ def test_the_help_of_snakemake_names_every_option() -> None:
     text = get_argument_parser().format_help()
     for option in fields(ExecutorSettings):
         assert f"--pbs-singularity-{option.name.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize("name", ["max-array-size", "max-running", "bundle"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_what_is_counted_must_be_at_least_one(name: str, number: int) -> None:
+    with pytest.raises(WorkflowError, match=rf"--pbs-singularity-{name}: {number} must be at least 1\."):
+        read([f"--pbs-singularity-{name}={number}"])
+
+
+def test_one_of_everything_is_enough() -> None:
+    settings = ExecutorSettings(max_array_size=1, max_running=1, bundle=1)
+    assert (settings.max_array_size, settings.max_running, settings.bundle) == (1, 1, 1)
+
+
+def test_without_being_asked_arrays_are_as_large_as_pbs_takes_them_and_bundles_have_one_task() -> None:
+    settings = ExecutorSettings()
+    assert (settings.max_array_size, settings.max_running, settings.bundle) == (None, None, 1)
 
 
 # The library

@@ -12,6 +12,7 @@ from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 from snakemake_executor_plugin_pbs_singularity.tasks.request import (
     Request,
     build_request,
+    bundle_size,
     check_extra,
     qsub_arguments,
 )
@@ -126,6 +127,63 @@ def test_gpus_are_known_however_they_are_asked_for(resources: dict[str, object],
 def test_equal_resources_make_equal_requests() -> None:
     resources = {"mem_mb": 100, "runtime": 5, "pbs_extra": "-p 3"}
     assert hash(request(resources)) == hash(request(dict(reversed(resources.items()))))
+
+
+# Arrays and bundles
+
+
+@pytest.mark.parametrize(
+    ("extra", "allowed"),
+    [
+        ("", True),
+        ("-r y", True),
+        ("-ry", True),
+        ("-h", True),
+        ("-W depend=afterok:1.server", True),
+        ("-r n", False),
+        ("-rn", False),
+        ("-m n -r n -p 3", False),
+        ("-m n -r y", True),
+    ],
+)
+def test_what_must_not_be_run_again_may_be_no_array(extra: str, allowed: bool) -> None:
+    """PBS refuses `qsub -J` with `-r n` (qsub(1B))."""
+    assert request({"pbs_extra": extra}).allows_arrays is allowed
+
+
+def test_tasks_one_after_the_other_have_the_time_of_all_and_nothing_else_more() -> None:
+    asked = request({"runtime": 2, "mem_mb": 100}, 4)
+    alone, five = qsub_arguments(asked), qsub_arguments(asked, 5)
+    assert alone == ("-l", "select=1:ncpus=4:mem=100mb", "-l", "walltime=120")
+    assert five == ("-l", "select=1:ncpus=4:mem=100mb", "-l", "walltime=600")
+
+
+def test_tasks_that_ask_for_no_time_ask_for_none_together() -> None:
+    assert qsub_arguments(request(), 5) == qsub_arguments(request())
+
+
+def test_a_rule_has_the_bundles_of_the_run_unless_it_says_else() -> None:
+    settings = ExecutorSettings(bundle=10)
+    assert bundle_size("map_reads", {}, settings) == 10
+    assert bundle_size("map_reads", {"bundle": 3}, settings) == 3
+    assert bundle_size("map_reads", {"bundle": 1}, settings) == 1
+    assert bundle_size("map_reads", {"bundle": "4"}, settings) == 4
+    assert bundle_size("map_reads", {}, ExecutorSettings()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(0, "must be at least 1"), (-2, "must be at least 1"), ("many", "is no whole number"), (True, "is no")],
+)
+def test_a_bundle_that_cannot_be_is_refused_with_rule_value_and_remedy(value: object, says: str) -> None:
+    with pytest.raises(WorkflowError) as error:
+        bundle_size("map_reads", {"bundle": value}, ExecutorSettings())
+    assert str(error.value).startswith(f"Rule map_reads: the resource bundle={value!r} {says}")
+    assert str(error.value).endswith(": give the number of tasks that may share a PBS job.")
+
+
+def test_bundles_are_no_part_of_a_request() -> None:
+    assert request({"bundle": 5}) == request()
 
 
 # Refusals

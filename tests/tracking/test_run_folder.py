@@ -48,7 +48,7 @@ def aged(path: Path, days: float, text: str = "x") -> Path:
 @pytest.mark.usefixtures("open_umask")
 def test_the_folders_are_the_users_alone(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / ".snakemake" / "pbs-singularity")
-    for path in (folder.logs, folder.pbs, folder.scripts, folder.records, folder.scripts.parent):
+    for path in (folder.logs, folder.pbs, folder.scripts, folder.records, folder.ended, folder.scripts.parent):
         assert path.stat().st_mode & 0o777 == 0o700
 
 
@@ -95,6 +95,17 @@ def test_a_log_is_named_by_rule_and_wildcards(folder: RunFolder) -> None:
     assert folder.log("all", "", TOKEN) == folder.logs / "all" / f"job.{TOKEN}.log"
 
 
+def test_a_batch_has_two_scripts_in_the_runs_own_folder(folder: RunFolder) -> None:
+    assert folder.script(TOKEN) == folder.scripts / f"{TOKEN}.sh"
+    assert folder.submitted_script(TOKEN) == folder.scripts / f"{TOKEN}.pbs"
+
+
+def test_what_pbs_writes_has_a_file_for_each_job_and_subjob(folder: RunFolder) -> None:
+    logs = [folder.pbs_log(TOKEN, index) for index in (None, 0, 1, 10, "^array_index^")]
+    assert [log.name for log in logs] == [f"{TOKEN}{index}.log" for index in ("", ".0", ".1", ".10", ".^array_index^")]
+    assert {log.parent for log in logs} == {folder.pbs}
+
+
 def test_a_long_name_is_cut_between_characters(folder: RunFolder) -> None:
     name = folder.log("a", "中" * 100, TOKEN).name
     assert name.startswith("中中中")
@@ -118,8 +129,9 @@ def test_the_end_of_a_run_leaves_its_logs_and_nothing_else(tmp_path: Path) -> No
     folder, other = make_run_folder(tmp_path), make_run_folder(tmp_path)
     folder.logs.joinpath("a.log").write_text("x")
     folder.script(TOKEN).write_text("x")
-    folder.description(TOKEN).write_text("x")
-    folder.record(TOKEN).write_text("x")
+    folder.submitted_script(TOKEN).write_text("x")
+    for path in (folder.records, folder.ended):
+        (path / TOKEN).write_text("x")
     folder.remove()
     assert folder.logs.joinpath("a.log").exists()
     assert list((tmp_path / "runs").iterdir()) == [other.scripts.parent]

@@ -17,6 +17,7 @@ from snakemake_executor_plugin_pbs_singularity.tracking.witness import (
     judge,
     parse_record,
     take_records,
+    was_untouched,
 )
 
 WELL = ExitRecord(0, "node1")
@@ -32,6 +33,9 @@ DELETED = JobStatus(State.FINISHED, 271)
 """Deleted while it ran (transcript openpbs/08c)."""
 DELETED_EARLY = JobStatus(State.FINISHED, 0, substate=TERMINATED)
 DELETED_IN_QUEUE = JobStatus(State.FINISHED, None)
+DELETED_SUBJOB = JobStatus(State.FINISHED, 143, substate=TERMINATED)
+"""A subjob has the status of its shell (transcript openpbs/08n)."""
+BY_FORCE = JobStatus(State.FINISHED, 265)
 UNKNOWN = JobStatus(State.UNKNOWN)
 BY_PBS = [OVERDUE, DELETED, DELETED_EARLY, DELETED_IN_QUEUE]
 
@@ -45,6 +49,11 @@ statuses = st.none() | st.builds(
     is_array=st.booleans(),
 )
 seconds = st.floats(0, 1e6)
+
+
+def outcome(record: ExitRecord | None, status: JobStatus | None, seconds_over: float) -> Over | None:
+    """Decide as the executor does: by the record if there is one."""
+    return judge(status, seconds_over, GRACE) if record is None else Over(record, status)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +89,23 @@ seconds = st.floats(0, 1e6)
 def test_two_witnesses_and_a_grace_time_make_one_outcome(
     record: ExitRecord | None, status: JobStatus | None, seconds_over: float, expected: str
 ) -> None:
-    over = judge(record, status, seconds_over, GRACE)
+    over = outcome(record, status, seconds_over)
     assert ("goes on" if over is None else "succeeded" if over.succeeded else "failed") == expected
 
 
-@given(status=statuses, seconds_over=seconds, grace=seconds)
-def test_without_a_record_nothing_ever_succeeds(status: JobStatus | None, seconds_over: float, grace: float) -> None:
-    over = judge(None, status, seconds_over, grace)
+@given(status=statuses, seconds_over=seconds, grace=seconds, bundled=st.booleans())
+def test_without_a_record_nothing_ever_succeeds(
+    status: JobStatus | None, seconds_over: float, grace: float, bundled: bool
+) -> None:
+    over = judge(status, seconds_over, grace, bundled=bundled)
     assert over is None or not over.succeeded
 
 
-@given(status=statuses, seconds_over=seconds, grace=seconds)
+@given(status=statuses, seconds_over=seconds, grace=seconds, bundled=st.booleans())
 def test_without_a_record_only_what_pbs_says_is_over_can_fail(
-    status: JobStatus | None, seconds_over: float, grace: float
+    status: JobStatus | None, seconds_over: float, grace: float, bundled: bool
 ) -> None:
-    over = judge(None, status, seconds_over, grace)
+    over = judge(status, seconds_over, grace, bundled=bundled)
     assert over is None or (status is not None and is_over(status))
 
 
@@ -102,30 +113,72 @@ def test_without_a_record_only_what_pbs_says_is_over_can_fail(
 def test_the_grace_time_is_kept_unless_pbs_ended_the_job(
     status: JobStatus | None, seconds_over: float, grace: float
 ) -> None:
-    if judge(None, status, seconds_over, grace) is not None:
+    if judge(status, seconds_over, grace) is not None:
         assert status is not None
         assert status.ended_by_pbs or seconds_over >= grace
 
 
-@given(record=records, status=statuses, seconds_over=seconds, grace=seconds)
+@given(record=records, status=statuses)
 def test_success_needs_a_record_of_zero_and_no_word_of_pbs_against_it(
-    record: ExitRecord | None, status: JobStatus | None, seconds_over: float, grace: float
+    record: ExitRecord | None, status: JobStatus | None
 ) -> None:
-    over = judge(record, status, seconds_over, grace)
-    if record is None or record.exit_status != 0 or (status is not None and status.ended_by_pbs):
-        assert over is None or not over.succeeded
-    else:
-        assert over == Over(record, status)
-        assert over.succeeded
+    well = record is not None and record.exit_status == 0 and not (status is not None and status.ended_by_pbs)
+    assert Over(record, status).succeeded is well
 
 
-@given(record=records, status=statuses, earlier=seconds, later=seconds)
-def test_what_is_over_stays_over(
-    record: ExitRecord | None, status: JobStatus | None, earlier: float, later: float
-) -> None:
+@given(status=statuses, earlier=seconds, later=seconds, bundled=st.booleans())
+def test_what_is_over_stays_over(status: JobStatus | None, earlier: float, later: float, bundled: bool) -> None:
     earlier, later = sorted((earlier, later))
-    if judge(record, status, earlier, GRACE) is not None:
-        assert judge(record, status, later, GRACE) is not None
+    if judge(status, earlier, GRACE, bundled=bundled) is not None:
+        assert judge(status, later, GRACE, bundled=bundled) is not None
+
+
+# Bundles
+
+
+@given(status=statuses, seconds_over=seconds, grace=seconds)
+def test_the_grace_time_is_always_kept_for_a_bundle(
+    status: JobStatus | None, seconds_over: float, grace: float
+) -> None:
+    """A record of a task that ended before PBS killed the bundle may be late."""
+    over = judge(status, seconds_over, grace, bundled=True)
+    if status is not None and is_over(status) and seconds_over >= grace:
+        assert over == Over(None, status)
+    else:
+        assert over is None
+
+
+@pytest.mark.parametrize("code", [-29, -27, -25, -4, -1])
+def test_of_a_bundle_that_pbs_ended_the_first_without_a_record_was_running_and_the_others_untouched(code: int) -> None:
+    over = Over(None, JobStatus(State.FINISHED, code))
+    assert [was_untouched(over, token, ["b", "c", "d"]) for token in ("b", "c", "d")] == [False, True, True]
+
+
+@pytest.mark.parametrize("status", [DELETED, DELETED_IN_QUEUE, DELETED_EARLY, DELETED_SUBJOB, BY_FORCE])
+def test_what_somebody_deleted_is_not_submitted_again(status: JobStatus) -> None:
+    assert not was_untouched(Over(None, status), "c", ["b", "c"])
+
+
+@pytest.mark.parametrize("status", [DONE, FAILED, UNKNOWN, None])
+def test_where_pbs_did_not_end_a_bundle_nobody_knows_what_ran(status: JobStatus | None) -> None:
+    assert not was_untouched(Over(None, status), "c", ["b", "c"])
+
+
+@given(record=st.builds(ExitRecord, st.integers(0, 255), st.just("node1")), status=statuses)
+def test_what_has_a_record_is_never_submitted_again(record: ExitRecord, status: JobStatus | None) -> None:
+    assert not was_untouched(Over(record, status), "c", ["b", "c"])
+
+
+@given(
+    status=statuses,
+    unended=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True),
+)
+def test_each_time_that_a_bundle_is_ended_at_least_one_of_its_tasks_is_reported(
+    status: JobStatus | None, unended: list[str]
+) -> None:
+    """So that what kills its node is not submitted again for ever."""
+    over = Over(None, status)
+    assert not all(was_untouched(over, token, unended) for token in unended)
 
 
 # Records
