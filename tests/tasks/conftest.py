@@ -1,6 +1,7 @@
 """A node for every test, and for every example of a property."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from .run import Maker, Node
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -30,3 +33,17 @@ def node_outside_tmp() -> Iterator[Node]:
     folder = next(path for path in (Path("/dev/shm"), Path("/run"), Path.home()) if os.access(path, os.W_OK))
     with tempfile.TemporaryDirectory(dir=folder) as root:
         yield Node(Path(root))
+
+
+@pytest.fixture
+def user_node() -> Iterator[tuple[Node, int | None]]:
+    """A node whose files belong to an ordinary user, and that user: to root nothing is write-protected."""
+    root = Path(tempfile.mkdtemp())
+    node = Node(root)
+    (root / "logs").mkdir()
+    user = NOBODY if os.geteuid() == 0 else None
+    if user is not None:
+        for path in (root, *root.rglob("*")):
+            os.chown(path, user, user)
+    yield node, user
+    shutil.rmtree(root)

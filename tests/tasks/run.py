@@ -212,9 +212,25 @@ def recorded(folder: Path) -> list[str]:
     return [os.fsdecode(word) for word in (folder / "arguments").read_bytes().split(b"\0")[:-1]]
 
 
+def starter(path: Path) -> Path:
+    """Make a container runtime that only runs the command, with this machine for a container; it notes its starts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '#!/bin/sh\nuntil [ "${1%.sif}" != "$1" ]; do shift; done\necho "$1 $2 $3" >>"$0.starts"\nshift\nexec "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def starts(runtime: Path) -> list[str]:
+    """Give image, shell and option of each start of such a runtime."""
+    noted = runtime.with_name(f"{runtime.name}.starts")
+    return noted.read_text().splitlines() if noted.exists() else []
+
+
 def container(runtime: Path, **fields: Any) -> Container:
     """Give a container of a runtime that may be a recorder."""
-    return Container(runtime=runtime, image=Path("/images/a.sif"), **fields)
+    return Container(**{"runtime": runtime, "image": Path("/images/a.sif"), **fields})
 
 
 Maker = Callable[..., Node]

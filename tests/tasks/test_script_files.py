@@ -1,31 +1,10 @@
 """What a direct task's script does with files before its command, as `Job.prepare` of Snakemake does."""
 
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from .run import Node, each_shell
-
-NOBODY = 65534
-
-
-@pytest.fixture
-def user_node() -> Iterator[tuple[Node, int | None]]:
-    """A node whose files belong to an ordinary user, and that user: to root nothing is write-protected."""
-    root = Path(tempfile.mkdtemp())
-    node = Node(root)
-    (root / "logs").mkdir()
-    user = NOBODY if os.geteuid() == 0 else None
-    if user is not None:
-        for path in (root, *root.rglob("*")):
-            os.chown(path, user, user)
-    yield node, user
-    shutil.rmtree(root)
 
 
 def own(path: Path, user: int | None) -> None:
