@@ -17,6 +17,8 @@ from ..text import one_line
 
 _FUNCTIONS = Path(__file__).with_name("functions.sh")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_TITLE = 200
+"""Characters of a title that the server gets: wildcards can be of any length, its script stays below 4 KiB."""
 _POSIX_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
 """Shells that can take the commands of several tasks."""
 
@@ -92,7 +94,7 @@ def submitted_script(title: str, script: Path) -> str:
     """
     return f"""\
 #!/bin/sh
-# {one_line(title)}
+# {one_line(title)[:_LONGEST_TITLE]}
 script={shlex.quote(str(script))}
 waited=0
 until [ -r "$script" ] || [ "$waited" -ge 60 ]; do

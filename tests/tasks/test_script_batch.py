@@ -229,3 +229,20 @@ def test_a_variable_may_be_called_as_anything_in_the_script(kind: int, sh: str, 
     assert ended.status == 0, ended
     seen = environment(node.workdir / "seen")
     assert {name: seen.get(name) for name in declared} == declared
+
+
+# What the server gets
+
+
+@each_shell
+def test_the_server_gets_less_than_four_kibibytes_without_anything_declared(sh: str, node: Node) -> None:
+    folder = node.root
+    while len(str(folder)) < 2_000:
+        folder /= 'it\'s a "long" name ' * 10
+    folder.mkdir(parents=True)
+    wildcards = ",".join(f"sample{number}={'中' * 80}" for number in range(50))
+    batch = folder / "batch.sh"
+    batch.write_text("echo started\n")
+    text = submitted_script(f"rule a ({wildcards})", batch)
+    assert len(text.encode()) < 4096
+    assert node.run_text(text, sh) == (0, "started\n")
