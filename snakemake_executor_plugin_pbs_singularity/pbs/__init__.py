@@ -4,20 +4,12 @@
 why a job did not end well. All problems are PbsErrors, which say what to do.
 """
 
-from .client import (
-    Pbs,
-    check_queue,
-    delete,
-    find_by_name,
-    find_pbs,
-    max_array_size,
-    status,
-    subjob_status,
-    submit,
-)
+from .client import delete, find_by_name, status, subjob_status, submit
+from .commands import Pbs, find_pbs
 from .errors import ErrorKind, PbsError
 from .openpbs import Submission, job_name, subjob_id
 from .outcome import JobStatus, State, Usage, Verdict, explain_code, explain_exit, explain_waiting
+from .queues import check_queue, max_array_size
 
 __all__ = [
     "ErrorKind",

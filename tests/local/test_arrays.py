@@ -1,6 +1,7 @@
 """Arrays: subjobs, their limits, their deletion."""
 
 import json
+from itertools import accumulate
 
 from .conftest import LocalPbs
 
@@ -35,11 +36,42 @@ def test_subjobs_share_the_machine_with_other_jobs(pbs: LocalPbs) -> None:
     assert pbs.attribute(array, "array_indices_remaining") == "2-9"
 
 
-def test_a_run_limit_holds(pbs: LocalPbs) -> None:
-    array = pbs.submit("sleep 0.3", "-J 0-3%2")
+def test_no_more_subjobs_run_at_a_time_than_may(pbs: LocalPbs) -> None:
+    record = "echo + >> $PBS_O_WORKDIR/log; sleep 0.1; echo - >> $PBS_O_WORKDIR/log"
+    array = pbs.submit(record, "-J 0-9%3")
 
-    assert states(pbs, array) == "RRQQ"
+    assert pbs.attribute(array, "max_run_subjobs") == "3"
     pbs.wait(array)
+    changes = [1 if line == "+" else -1 for line in (pbs.cwd / "log").read_text().splitlines()]
+    assert max(accumulate(changes)) == 3
+    assert changes.count(1) == 10
+
+
+def test_the_counts_of_an_array_are_those_of_its_subjobs(pbs: LocalPbs) -> None:
+    def counts() -> str | None:
+        return pbs.attribute(array, "array_state_count")
+
+    ends = (
+        "[ $PBS_ARRAY_INDEX != 0 ] || exit 3; trap '' TERM; echo > $PBS_O_WORKDIR/$PBS_ARRAY_INDEX; sleep 60; sleep 60"
+    )
+    pbs.set(kill_grace=2)
+    array = pbs.submit(ends, "-J 0-9%2")
+
+    pbs.wait_until(lambda: (pbs.cwd / "2").exists(), "the third subjob never starts")
+    assert counts() == "Queued:7 Running:2 Exiting:0 Expired:1"
+    pbs.out(f"qdel '{array.replace('[]', '[9]')}'")
+    assert counts() == "Queued:6 Running:2 Exiting:0 Expired:2"
+    pbs.out(f"qdel '{array}'")
+    assert counts() == "Queued:0 Running:2 Exiting:0 Expired:8"
+    pbs.stop_server()
+    assert counts() == "Queued:0 Running:2 Exiting:0 Expired:8"
+    pbs.wait(array)
+    assert counts() == "Queued:0 Running:0 Exiting:0 Expired:7"  # OpenPBS counts what never ran
+
+
+def test_an_array_that_may_not_be_run_again_is_refused(pbs: LocalPbs) -> None:
+    refused = pbs.run("echo true | qsub -r n -J 0-1")
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (2, "qsub:  cannot submit non-rerunable Array Job")
 
 
 def test_a_subjob_that_runs_can_be_deleted(pbs: LocalPbs) -> None:
@@ -123,6 +155,25 @@ def test_an_array_may_be_as_large_as_the_settings_say(pbs: LocalPbs) -> None:
     assert pbs.run("echo true | qsub -h -J 0-9").returncode == 0
     refused = pbs.run("echo true | qsub -h -J 0-10")
     assert (refused.returncode, refused.stderr) == (3, "qsub: Array job exceeds server or queue size limit\n")
+
+
+def test_an_array_may_be_as_large_as_its_queue_says(pbs: LocalPbs) -> None:
+    pbs.set(queues={"workq": {}, "small": {"max_array_size": 5}, "none": {"max_array_size": 1}})
+
+    assert "    max_array_size = 5\n" in pbs.out("qstat -Qf small")
+    assert pbs.run("echo true | qsub -h -q small -J 0-4").returncode == 0
+    assert pbs.run("echo true | qsub -h -q small -J 0-5").returncode == 3
+    assert pbs.run("echo true | qsub -h -q none -J 0-1").returncode == 3
+
+
+def test_each_subjob_that_is_not_over_counts_for_how_many_jobs_one_may_have(pbs: LocalPbs) -> None:
+    pbs.set(queues={"workq": {"max_queued": 4}})
+
+    assert pbs.run("echo true | qsub -h -J 0-4").returncode == 38
+    array = pbs.submit("true", "-h -J 0-3")
+    assert pbs.run("echo true | qsub -h").returncode == 38
+    pbs.out(f"qdel '{array.replace('[]', '[2]')}'")
+    assert pbs.run("echo true | qsub -h").returncode == 0
 
 
 def test_one_subjob_can_be_asked_for(pbs: LocalPbs) -> None:

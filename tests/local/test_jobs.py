@@ -304,6 +304,15 @@ def test_a_finished_job_shows_what_it_used_in_openpbs_order(pbs: LocalPbs) -> No
     assert list(used) == ["cpupercent", "cput", "mem", "ncpus", "vmem", "walltime"]
 
 
+def test_output_that_is_to_be_removed_is_kept_if_the_job_fails(pbs: LocalPbs) -> None:
+    good, bad = (pbs.submit(f"echo x; exit {code}", f"-j oe -R oe -o out.{code}") for code in (0, 3))
+
+    pbs.wait(good, bad)
+    assert [path.name for path in pbs.cwd.glob("out.*")] == ["out.3"]
+    assert [pbs.attribute(job, "Stageout_status") for job in (good, bad)] == [None, "1"]
+    assert pbs.attribute(good, "Remove_Files") == "oe"
+
+
 def test_a_job_whose_keeper_was_killed_is_over_and_gone(pbs: LocalPbs) -> None:
     marker = f"5{os.getpid()}{time.monotonic_ns()}"[:15]
     job = pbs.submit(f"sleep {marker}")

@@ -98,6 +98,13 @@ def test_a_job_runs_and_its_exit_status_is_told(pbs: Pbs, submit_script: Submit,
     assert wait_for_file(tmp_path / "out") == "hello\n"
 
 
+def test_only_what_did_not_end_well_leaves_an_output(pbs: Pbs, submit_script: Submit, tmp_path: Path) -> None:
+    script = "echo out; echo err >&2; exit $PBS_ARRAY_INDEX"
+    wait_for(pbs, submit_script(script, size=2, output="out.^array_index^"), is_over)
+    assert wait_for_file(tmp_path / "out.1") == "out\nerr\n"
+    assert not (tmp_path / "out.0").exists()
+
+
 def test_each_subjob_of_an_array_tells_its_own_end(pbs: Pbs, submit_script: Submit) -> None:
     array = submit_script("exit $PBS_ARRAY_INDEX", size=3, output="out.^array_index^")
     told = wait_for(pbs, array, is_over)
@@ -279,8 +286,8 @@ def test_a_queue_that_is_not_there_is_told_with_those_that_are(pbs: Pbs, submit_
 def test_a_job_can_be_submitted_from_any_folder(pbs: Pbs, submit_script: Submit, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    job_id = submit_script('printf %s "$PBS_O_WORKDIR"', folder=folder)
-    assert wait_for(pbs, job_id, is_over).exit_status == 0
+    job_id = submit_script('printf %s "$PBS_O_WORKDIR"; exit 3', folder=folder)
+    assert wait_for(pbs, job_id, is_over).exit_status == 3
     assert wait_for_file(folder / "out") == str(folder)
 
 

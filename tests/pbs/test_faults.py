@@ -12,7 +12,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     PbsError,
     State,
     Submission,
-    client,
+    commands,
     delete,
     find_by_name,
     find_pbs,
@@ -35,7 +35,7 @@ HANGS = "sleep 60"
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_PAUSE", 0.0)
+    monkeypatch.setattr(commands, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -119,6 +119,21 @@ def test_a_refusal_by_the_site_certainly_took_no_job(made_pbs: MakePbs, submissi
 
 def test_what_a_site_prints_around_the_job_id_is_passed_over(made_pbs: MakePbs, submission: Submission) -> None:
     assert submit(made_pbs(qsub="echo Charging to x; echo 12.vm; echo 999; echo Good luck"), submission) == "12.vm"
+
+
+def test_an_old_qsub_is_not_asked_to_throw_output_away(made_pbs: MakePbs, submission: Submission) -> None:
+    usage = "echo \"qsub: invalid option -- 'R'\" >&2; echo 'usage: qsub [-a date_time]' >&2; exit 2"
+    pbs = made_pbs(qsub=f"case $* in *'-R '*) {usage};; *) echo 12.vm; esac")
+    assert submit(pbs, submission) == "12.vm"
+    assert calls(pbs, "qsub")[1] == f"-N train-4f9a -j oe -o {submission.output} {submission.script}"
+
+
+def test_an_option_that_is_refused_is_not_tried_again(made_pbs: MakePbs, submission: Submission) -> None:
+    usage = "echo 'qsub: illegal -l value' >&2; echo 'usage: qsub [-a date_time]' >&2; exit 2"
+    pbs = made_pbs(qsub=usage)
+    with pytest.raises(PbsError, match="illegal -l value"):
+        submit(pbs, submission)
+    assert len(calls(pbs, "qsub")) == 1
 
 
 def test_a_folder_that_is_gone_is_no_traceback(made_pbs: MakePbs, submission: Submission) -> None:

@@ -16,6 +16,14 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     Usage,
     job_name,
 )
+from snakemake_executor_plugin_pbs_singularity.pbs.answers import (
+    parse_answer,
+    parse_blocks,
+    parse_duration,
+    parse_job_id,
+    parse_jobs,
+    parse_size,
+)
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     NAME_TAIL,
     command_environment,
@@ -25,12 +33,6 @@ from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     is_unconnected,
     is_usage_complaint,
     output_argument,
-    parse_answer,
-    parse_blocks,
-    parse_duration,
-    parse_job_id,
-    parse_jobs,
-    parse_size,
     subjob_id,
     submit_arguments,
 )
@@ -94,7 +96,8 @@ def test_qsub_is_run_elsewhere_only_if_nothing_else_helps() -> None:
 )
 def test_more_than_one_subjob_make_an_array(size: int, max_running: int | None, arguments: list[str]) -> None:
     submission = Submission(Path("s"), "name", Path("out"), ("-q", "long"), Path("/"), size, max_running)
-    assert submit_arguments(submission, "out") == ["-q", "long", *arguments, "-N", "name", "-j", "oe", "-o", "out", "s"]
+    given = submit_arguments(submission, "out")
+    assert given == ["-q", "long", *arguments, "-N", "name", "-j", "oe", "-R", "oe", "-o", "out", "s"]
 
 
 def test_a_subjob_is_named_by_its_array_and_index() -> None:

@@ -12,7 +12,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     explain_exit,
     explain_waiting,
 )
-from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import parse_jobs
+from snakemake_executor_plugin_pbs_singularity.pbs.answers import parse_jobs
 from snakemake_executor_plugin_pbs_singularity.pbs.outcome import duration
 
 from .printed import observed, transcript

@@ -112,6 +112,7 @@ def _attributes(view: View, server: str, workdir: str) -> Iterator[tuple[str, st
     yield "Output_Path", _path(request.output, index)
     yield "Priority", str(request.priority)
     yield "qtime", _date(request.submitted)
+    yield "Remove_Files", request.remove
     yield "Rerunable", str(request.rerunable)
     for name, value in request.resources.listed:
         yield "Resource_List", value, name
@@ -146,8 +147,7 @@ def _array(job: Job) -> Iterator[tuple[str, str]]:
         return
     yield "array", "True"
     over = job.run.state == "F"
-    never_begun = sum(1 for run in job.subjobs.values() if run.started is None)
-    expired = never_begun if over else job.expired
+    expired = job.run.never_begun if over else job.expired
     yield "array_state_count", f"Queued:{job.queued} Running:{job.running} Exiting:0 Expired:{expired}"
     yield "array_indices_submitted", str(indices)
     yield "array_indices_remaining", _ranges([] if over else remaining(job), indices.step)

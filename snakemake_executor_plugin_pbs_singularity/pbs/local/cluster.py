@@ -316,7 +316,7 @@ class Cluster:
 
     def _delete_array(self, job: Job, *, force: bool) -> None:
         job.run.deleted_by = self.owner()
-        job.queued = 0
+        job.expired, job.queued = job.expired + job.queued, 0
         for keeping in self._keepings_of(job):
             self._end_running(job, keeping, force=force)
         self.store.save(job.number, job.run)

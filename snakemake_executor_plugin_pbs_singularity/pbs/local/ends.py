@@ -24,7 +24,8 @@ class End:
     """deleted, force, walltime or mem; "" if it ended by itself."""
     session: int
     ended: float
-    staged_out: bool
+    staged_out: bool | None
+    """Whether its output is where it was to be; None if none was to be anywhere."""
     used: dict[str, int]
 
 
@@ -60,6 +61,8 @@ def _exit_status(end: End, run: Run) -> int:
 def note_array_end(job: Job, now: float) -> None:
     """Put the end of an array into its run, when its last subjob is over: all but its state."""
     runs: Iterable[Run] = job.subjobs.values()
+    size = 0 if job.request.indices is None else len(job.request.indices.all())
+    job.run.never_begun = size - sum(run.started is not None for run in runs)
     words, job.run.substate = "finished", FINISHED
     if any(run.exit_status for run in runs):
         words, job.run.substate = "failed", FAILED

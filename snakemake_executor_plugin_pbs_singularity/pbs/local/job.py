@@ -117,6 +117,8 @@ class Run:
     """cpupercent, cput (s), mem (KiB), ncpus, vmem (KiB), walltime (s); empty until first reported."""
     history: float | None = None
     """When it became history."""
+    never_begun: int = 0
+    """Array that is over: how many of its subjobs never ran."""
 
 
 @dataclass(slots=True)

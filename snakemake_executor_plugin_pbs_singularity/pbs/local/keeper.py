@@ -52,6 +52,8 @@ class Plan:
     default_names: tuple[str, str]
     """Names of the two files should ``output`` and ``error`` be folders."""
     join: str
+    remove: str
+    """Which of the two files (o, e) is thrown away if it ends well."""
     undelivered: Path
     walltime: int | None
     mem_kb: int | None
@@ -97,7 +99,7 @@ def _keep(plan: Plan, held: int) -> None:
     _tell(held, {"session": job})
     status, reason, usage = _watch(plan, job, held, began)
     os.umask(plan.umask)
-    staged_out = _deliver(plan)
+    staged_out = _deliver(plan, plan.remove if status == 0 and not reason else "")
     shutil.rmtree(plan.folder / "tmp", ignore_errors=True)
     record = {
         "status": status,
@@ -326,13 +328,17 @@ def _tell(held: int, message: dict[str, object]) -> None:
         os.write(held, json.dumps(message).encode() + b"\n")
 
 
-def _deliver(plan: Plan) -> bool:
-    """Copy the job's output to where it belongs; what cannot be is kept in the home."""
-    delivered = True
+def _deliver(plan: Plan, remove: str) -> bool | None:
+    """Copy the job's output to where it belongs; what cannot be is kept in the home. None if there is nothing to.
+
+    What ``remove`` names (o, e) stays in the job's folder, which goes with the job.
+    """
+    delivered: bool | None = None
     for name, wanted, default in zip(("OU", "ER"), (plan.output, plan.error), plan.default_names, strict=True):
         source = plan.folder / name
-        if not source.exists() or not wanted:
+        if not source.exists() or not wanted or {"OU": "o", "ER": "e"}[name] in remove:
             continue
+        delivered = delivered is not False
         target = Path(wanted)
         if target.is_dir():
             target = target / default

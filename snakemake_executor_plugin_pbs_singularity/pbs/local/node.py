@@ -187,6 +187,7 @@ class Node:
             error="" if request.join == "oe" else self._target(job, "e", index),
             default_names=(_default_name(job, "o", index), _default_name(job, "e", index)),
             join=request.join,
+            remove=request.remove,
             undelivered=self._home / "undelivered",
             walltime=request.resources.walltime,
             mem_kb=parse_size(request.resources.value("mem") or "") if settings.enforce_mem else None,
@@ -197,8 +198,6 @@ class Node:
 
     def _target(self, job: Job, letter: str, index: int | None) -> str:
         """Give the path that one of the two output files is to be copied to; "" for nowhere."""
-        if letter in job.request.remove:
-            return ""
         if letter in job.request.keep:
             return f"{self.user.home}/{_default_name(job, letter, index)}"
         path = job.request.output if letter == "o" else job.request.error

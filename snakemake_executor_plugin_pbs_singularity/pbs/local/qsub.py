@@ -94,6 +94,8 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     ):
         for key, value in added.items():
             mine.setdefault(key, value)
+    if wanted.letters.get("r") == "n" and "J" in wanted.letters:
+        raise UsageError("qsub:  cannot submit non-rerunable Array Job\n")
     return _hand_over(call, cluster, wanted, script, name)
 
 

@@ -28,12 +28,19 @@ def check_admission(request: Request, settings: Settings, jobs: Iterable[Job]) -
     walltime = request.resources.walltime
     if queue.max_walltime is not None and walltime is not None and walltime > queue.max_walltime:
         raise RefusalError(Reason.OVER_LIMIT)
+    size = 1
+    if request.indices is not None:
+        size = len(request.indices.all())
+        if size > min(settings.max_array_size, queue.max_array_size or size):
+            raise RefusalError(Reason.ARRAY_TOO_LARGE)
     if queue.max_queued is not None:
-        queued = sum(job.request.queue == request.queue for job in jobs)
-        if queued >= queue.max_queued:
+        there = sum(_not_over(job) for job in jobs if job.request.queue == request.queue)
+        if there + size > queue.max_queued:
             raise RefusalError(Reason.TOO_MANY)
-    if request.indices is not None and len(request.indices.all()) > settings.max_array_size:
-        raise RefusalError(Reason.ARRAY_TOO_LARGE)
+
+
+def _not_over(job: Job) -> int:
+    return job.queued + job.running if job.is_array else 1
 
 
 def may_start(job: Job, settings: Settings, total: Room) -> bool:

@@ -22,12 +22,17 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue. Jobs over ``max_walltime`` (seconds) are refused, as are more than ``max_queued``."""
+    """One queue.
+
+    Refused are jobs over ``max_walltime`` (seconds), more than ``max_queued`` jobs and subjobs that are not over, and
+    arrays of more than ``max_array_size`` subjobs.
+    """
 
     enabled: bool = True
     started: bool = True
     max_walltime: int | None = None
     max_queued: int | None = None
+    max_array_size: int | None = None
     closed: bool = False
     """Whether its access list leaves this user out."""
 

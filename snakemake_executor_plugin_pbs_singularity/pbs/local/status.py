@@ -79,6 +79,8 @@ def queue_attributes(cluster: Cluster, name: str) -> list[Attribute]:
         Attribute("total_jobs", str(counts.total())),
         Attribute("state_count", _count_text(counts)),
     ]
+    if queue.max_array_size is not None:
+        shown.append(Attribute("max_array_size", str(queue.max_array_size)))
     if queue.max_walltime is not None:
         shown.append(Attribute("resources_max", format_time(queue.max_walltime), "walltime"))
     if queue.max_queued is not None:

@@ -125,9 +125,9 @@ class Store:
             job.subjobs = {index: Run(**json.loads(run)) for index, run in rows}
             states = [run.state for run in job.subjobs.values()]
             job.running = states.count("R")
-            deleted = bool(job.run.deleted_by)
-            job.queued = 0 if deleted else len(job.request.indices.all()) - len(states)
-            job.expired = len(states) - job.running
+            size = len(job.request.indices.all())
+            job.queued = 0 if job.run.deleted_by else size - len(states)
+            job.expired = size - job.queued - job.running
         return job
 
     def _write(self, statement: str, values: Iterable[object] = ()) -> None:
