@@ -102,9 +102,9 @@ def test_the_helper_can_be_called_whether_or_not_the_subpackage_of_its_name_is_l
     program = (
         f"{first}from snakemake_executor_plugin_pbs_singularity import pbs, image, grow, pbs_script; "
         "import snakemake_executor_plugin_pbs_singularity.pbs.client as client; "
-        "from snakemake_executor_plugin_pbs_singularity.pbs import find_pbs; "
+        "from snakemake_executor_plugin_pbs_singularity.pbs import submit; "
         "from snakemake_executor_plugin_pbs_singularity import pbs as again; "
-        "print(pbs(mem='1gb'), again(mem='2gb'), client.find_pbs is find_pbs)"
+        "print(pbs(mem='1gb'), again(mem='2gb'), client.submit is submit)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert said.stdout == "{'mem_mb': 1024} {'mem_mb': 2048} True\n", said.stderr
