@@ -7,7 +7,7 @@ PACKAGE := snakemake_executor_plugin_pbs_singularity
 
 # A second make that starts in the middle of the first would find half an environment.
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## Check style and types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
+bench: $(VENV)/.installed-bench ## Compare with hand-written arrays: hours; PBS=path as above, ARGS="--sizes 100" for less
+	@$(RUN) -m benchmarks $(ARGS)
+
 clean: ## Remove what make made; downloads stay in the cache folder
 	rm -rf $(VENV) build dist demo-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(PACKAGE) tests tools workflows -name __pycache__ -prune -exec rm -rf {} +
@@ -35,7 +38,7 @@ $(RUN):
 	"The $(PYTHON) of this machine cannot make virtual environments. On Debian, as root: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(VENV)/.installed $(VENV)/.installed-dev: pyproject.toml | $(RUN)
+$(VENV)/.installed $(VENV)/.installed-dev $(VENV)/.installed-bench: pyproject.toml | $(RUN)
 	@echo "Installing the plugin into $(VENV) (half a minute)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 -e '.$(if $(findstring dev,$@),[dev])'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --use-pep517 -e '.$(patsubst $(VENV)/.installed-%,[%],$(filter %-dev %-bench,$@))'
 	@touch $@
