@@ -154,7 +154,10 @@ def test_a_profile_for_the_cluster_may_name_the_queue_in_the_environment(snakema
     )
 
 
-OPTIONS = ("queue", "account", "project", "library", "store", "bind", "container-args", "pbs")
+OPTIONS = (
+    *("queue", "account", "project", "library", "store", "bind", "container-args"),
+    *("max-array-size", "max-running", "bundle", "pbs"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def test_ctrl_c_deletes_a_job(interrupted: Run, environment: dict[str, str], rul
 
 
 def test_ctrl_c_says_what_it_does_and_is_no_success(interrupted: Run) -> None:
-    assert "Deleting 3 PBS jobs." in interrupted.said
+    assert "Deleting 2 PBS jobs with 3 tasks." in interrupted.said
     assert "Traceback" not in interrupted.said
     assert interrupted.exit_code != 0
 

@@ -4,6 +4,7 @@ The jobs are held by ``pbs_extra="-h"``, so that PBS tells all about them while 
 """
 
 import json
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,15 +71,16 @@ class Held:
     told: dict[str, dict[str, str]]
 
     def script(self, rule: str) -> str:
-        """Give the script of a rule's task."""
+        """Give the script of the batch that has a rule's task."""
         token = self.told[rule]["Job_Name"].rpartition("-")[2]
         (script,) = self.folder.glob(f".snakemake/pbs-singularity/runs/*/scripts/{token}.sh")
         return script.read_text()
 
     def description(self, rule: str) -> str:
-        token = self.told[rule]["Job_Name"].rpartition("-")[2]
-        (description,) = self.folder.glob(f".snakemake/pbs-singularity/runs/*/scripts/{token}.json")
-        return description.read_text()
+        """Give what a rule's nested task is told."""
+        (line,) = [line for line in self.script(rule).splitlines() if str(self.jobs[rule].log) in line]
+        (description,) = [word for word in shlex.split(line) if word.startswith("{")]
+        return description.removesuffix(";")
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +141,15 @@ def test_a_nested_task_gets_the_same_options(held: Held) -> None:
     assert options[:4] == ["--bind", f"{held.folder}/bound:/at least", "--no-home", "--nv"]
 
 
-def test_names_of_jobs_begin_with_their_rule(held: Held) -> None:
-    assert all(told["Job_Name"].startswith(f"{rule}-") for rule, told in held.told.items())
+@pytest.mark.parametrize("rule", ["plain", "full", "select", "mpi"])
+def test_names_of_jobs_begin_with_their_rule(held: Held, rule: str) -> None:
+    assert held.told[rule]["Job_Name"].startswith(f"{rule}-")
+
+
+def test_jobs_of_an_array_share_the_name_of_one_of_their_rules(held: Held) -> None:
+    name = held.told["nested"]["Job_Name"]
+    assert name == held.told["gpu"]["Job_Name"]
+    assert name.startswith(("gpu-", "nested-"))
 
 
 def test_other_users_of_pbs_see_no_declared_variable(held: Held) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from snakemake_executor_plugin_pbs_singularity.tasks.script import THREAD_VARIABLES
-
 from .harness import Run, Snakemake, qstat, write
 
 WORKFLOW = r"""
@@ -198,6 +196,16 @@ writeLines(paste(snakemake@params[["word"]], snakemake@config[["word"]]), snakem
 open(snakemake.output[0], "w").write(snakemake.params.greeting)
 """,
 }
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Those that snakemake/shell.py sets."""
 
 VARIABLES = {"DECLARED": "declared 'value' $HOME", "UNDECLARED": "a secret"}
 ALL = ("--configfile", "more.yaml", "--config", "third=3", "--default-resources", "of_default=5", "mem_mb=30")
