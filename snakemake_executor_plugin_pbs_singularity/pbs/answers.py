@@ -5,6 +5,7 @@ Numbers in brackets are transcripts of an OpenPBS 23.06.06; a name such as req_s
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, pairwise
 
 from .openpbs import JOB_ID, UNKNOWN_JOB_EXIT
 from .outcome import JobStatus, State, Usage
@@ -28,7 +29,9 @@ def parse_blocks(text: str, kind: str = "Job Id") -> Iterator[tuple[str, dict[st
     off, or has an attribute twice (a value whose newlines make it look like attributes), is passed over:
     nothing is better than half of it.
     """
-    for chunk in re.split(rf"(?:\A|(?<=\n\n))(?={kind}: )", text):
+    starts = (match.end() for match in re.finditer(rf"\n\n(?={kind}: )", text))
+    for start, end in pairwise(chain([0], starts, [len(text)])):
+        chunk = text[start:end]
         head, newline, rest = chunk.partition("\n")
         if not head.startswith(f"{kind}: ") or not newline or not chunk.endswith("\n\n"):
             continue
@@ -37,19 +40,18 @@ def parse_blocks(text: str, kind: str = "Job Id") -> Iterator[tuple[str, dict[st
             yield head.removeprefix(f"{kind}: ").strip(), attributes
 
 
+_ATTRIBUTE = re.compile(r"^ {4}([A-Za-z_][\w.-]*) = ", re.MULTILINE)
+
+
 def _parse_attributes(text: str) -> dict[str, str] | None:
+    _, *parts = _ATTRIBUTE.split(text)
     attributes: dict[str, str] = {}
-    name = None
-    for line in text.split("\n"):
-        match = re.fullmatch(r" {4}([A-Za-z_][\w.-]*) = (.*)", line)
-        if match is not None:
-            name = match[1]
-            if name in attributes:
-                return None
-            attributes[name] = match[2]
-        elif name is not None:  # a line goes on after newline and tab; anything else is a newline in a value
-            attributes[name] += line[1:] if line.startswith("\t") else f"\n{line}"
-    return {name: value.rstrip("\n") for name, value in attributes.items()}
+    for name, value in zip(parts[::2], parts[1::2], strict=True):
+        if name in attributes:
+            return None
+        # A line goes on after newline and tab; any other newline is one of the value
+        attributes[name] = value.replace("\n\t", "").rstrip("\n")
+    return attributes
 
 
 def parse_jobs(text: str) -> dict[str, JobStatus]:
