@@ -245,7 +245,8 @@ def _whole(task: DirectTask | NestedTask, starters: Mapping[_Starter, str]) -> s
 def _added(task: DirectTask) -> str:
     """Give the text that prepares a task and adds its command to those that share a container."""
     command = shlex.join([Path(task.shell).name, "-c", task.command])
-    commands = f"{command} >>{shlex.quote(str(task.log))} 2>&1 </dev/null; echo {task.token} $?"
+    # In braces, so that what the shell itself says of the command, such as Killed, is in the same log
+    commands = f"{{ {command}; }} >>{shlex.quote(str(task.log))} 2>&1 </dev/null; echo {task.token} $?"
     added = f"add {task.token} {_word(str(task.log))} {_word(commands)}"
     return f"has_ended {task.token} || {{ ( {_prepared(task)} ) && {added}; }} || _failed=1"
 

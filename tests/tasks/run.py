@@ -199,6 +199,12 @@ def shell_command(sh: str, script: Path) -> list[str]:
     return [shutil.which(sh) or sh, *options, str(script)]
 
 
+def own(path: Path, user: int | None) -> None:
+    """Give a file to a user; None leaves it."""
+    if user is not None:
+        os.chown(path, user, user)
+
+
 def recorder(path: Path) -> Path:
     """Make a program that keeps its arguments, each ended by NUL, in ``arguments`` of its working directory."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,9 @@
 """What a direct task's script does with files before its command, as `Job.prepare` of Snakemake does."""
 
-import os
 import threading
 from pathlib import Path
 
-from .run import Node, each_shell
-
-
-def own(path: Path, user: int | None) -> None:
-    if user is not None:
-        os.chown(path, user, user)
-
+from .run import Node, each_shell, own
 
 # Old outputs
 
