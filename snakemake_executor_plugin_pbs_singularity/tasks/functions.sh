@@ -112,8 +112,12 @@ add() { # TOKEN LOG COMMANDS
     eval "_log_$1=\$2 _commands_$1=\$3"
 }
 
-run_together() { # CONTAINER SHELL THREADS [TMPDIR]: in another container, if one ends before all have run
-    [ -n "$_waiting" ] || return
+run_together() { # CONTAINER SHELL THREADS [TMPDIR]
+    [ -z "$_waiting" ] || (run_waiting "$@") || _failed=1
+    _waiting=
+}
+
+run_waiting() { # as run_together; in another container, if one ends before all have run
     cd "$_workdir" || exit 1
     export PBS_O_WORKDIR="$PWD"
     _container=$1 _shell=$2
@@ -132,6 +136,7 @@ run_together() { # CONTAINER SHELL THREADS [TMPDIR]: in another container, if on
         [ "${_left%% *}" = 0 ] || _failed=1
         _waiting=${_left#* }
     done
+    return "$_failed"
 }
 
 write_records() { # TOKEN...: reads lines with token and exit status; prints 1 if a task failed, and what is left

@@ -10,6 +10,7 @@ from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, N
 
 from .run import Node, container, starter
 
+MakeDirect = Callable[..., list[DirectTask]]
 Make = Callable[[Node, Sequence[str]], Sequence[DirectTask | NestedTask]]
 
 

@@ -4,17 +4,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, NestedTask
 
-from .bundled import Make, boxed, each_direct_kind, each_kind, nested, plain
+from .bundled import Make, MakeDirect, boxed, each_direct_kind, each_kind, nested, plain
 from .run import SET_BY_PBS, Maker, Node, each_shell, own, shell_command
-
-MakeDirect = Callable[..., list[DirectTask]]
 
 
 @each_kind
@@ -52,10 +50,9 @@ def test_tasks_run_in_their_order_and_one_at_a_time(make: Make, sh: str, node: N
 
 
 @each_kind
-@each_shell
-def test_records_say_when_each_task_ran(make: Make, sh: str, node: Node) -> None:
+def test_records_say_when_each_task_ran(make: Make, node: Node) -> None:
     tasks = make(node, ["true", "sleep 1.1", "true"])
-    node.run_bundle(tasks, sh)
+    node.run_bundle(tasks)
     records = [dict(line.split("=") for line in (node.records / task.token).read_text().split()) for task in tasks]
     times = [int(record[name]) for record in records for name in ("started", "ended")]
     assert times == sorted(times)
