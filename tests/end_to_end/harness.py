@@ -1,7 +1,10 @@
 """Runs the real ``snakemake`` command and tells what it said and what it submitted."""
 
 import contextlib
+import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +49,20 @@ class Run:
         (job,) = [job for job in self.submitted if job.label == label]
         return job
 
+    def errors_of(self, output: str) -> list[str]:
+        """Give what was said of each failure to make an output."""
+        errors = re.findall(r"^Error in rule .*?:\n.*?(?=^\[|\Z)", self.said, re.MULTILINE | re.DOTALL)
+        return [error for error in errors if f"\n    output: {output}\n" in error]
+
+    def error_of(self, output: str) -> str:
+        """Give what was said of the only failure to make an output."""
+        (error,) = self.errors_of(output)
+        return error
+
+    def batches(self, *rules: str) -> set[str]:
+        """Give the ids of the arrays and of the jobs that are no array's which the jobs of some rules were in."""
+        return {array_of(job.pbs_id) for job in self.submitted if job.label.split(" (")[0] in rules}
+
     def text(self, name: str) -> str:
         """Give what is in a file of the working directory, without its last newline."""
         return (self.folder / name).read_text().removesuffix("\n")
@@ -61,6 +78,11 @@ class Snakemake(Protocol):
     def __call__(
         self, folder: Path, *options: str, fails: bool = False, variables: Mapping[str, str | None] | None = None
     ) -> Run: ...
+
+
+def array_of(pbs_id: str) -> str:
+    """Give the id of the array that a subjob is of; any other id as it is."""
+    return re.sub(r"\[\d+\]", "[]", pbs_id)
 
 
 def submitted_in(said: str) -> list[Submitted]:
@@ -163,6 +185,38 @@ def pbs_command(environment: Mapping[str, str], *words: str) -> subprocess.Compl
     return subprocess.run(
         words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def wrap(folder: Path, environment: Mapping[str, str], scripts: Mapping[str, str]) -> str:
+    """Put scripts in the place of commands: give a PATH that leads to them first. In them, REAL is the command."""
+    folder.mkdir()
+    for name, text in scripts.items():
+        real = shutil.which(name, path=environment["PATH"])
+        assert real is not None, name
+        (folder / name).write_text(f"#!/bin/sh\n{text.replace('REAL', shlex.quote(real))}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}{os.pathsep}{environment['PATH']}"
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Notes down each call of some commands."""
+
+    path: str
+    """A PATH on which the commands that note it down come first."""
+    log: Path
+
+    def of(self, command: str) -> list[str]:
+        """Give the arguments of each call so far."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line.removeprefix(f"{command} ") for line in lines if line.startswith(f"{command} ")]
+
+
+def count_calls(folder: Path, environment: Mapping[str, str], *commands: str) -> Calls:
+    """Have the calls of some commands noted down in a new folder."""
+    log = folder / "calls"
+    scripts = {name: f'echo "{name} $*" >>{shlex.quote(str(log))}\nexec REAL "$@"' for name in commands}
+    return Calls(wrap(folder, environment, scripts), log)
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:

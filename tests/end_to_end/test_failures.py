@@ -190,24 +190,18 @@ def killed(failures: Run, long_run: tuple[Path, Running], environment: dict[str,
     return Run(folder, exit_code, running.said)
 
 
-def errors_by_job(run: Run) -> dict[str, str]:
-    """Give what was said of each failure, by the label of the job."""
-    errors = re.findall(r"^Error in rule .*?:\n.*?(?=^\[|\Z)", run.said, re.MULTILINE | re.DOTALL)
-    return {job.label: error for job in run.submitted for error in errors if f": {job.pbs_id}\n" in error}
-
-
 def test_a_job_over_its_walltime_says_so_and_how_to_get_more(killed: Run) -> None:
-    error = errors_by_job(killed)["long (name=one)"]
+    error = killed.error_of("one")
     assert "walltime" in error
     assert "runtime" in error
 
 
 def test_a_job_that_somebody_deleted_says_so(killed: Run) -> None:
-    assert "deleted" in errors_by_job(killed)["long (name=two)"]
+    assert "deleted" in killed.error_of("two")
 
 
 def test_a_job_that_pbs_ended_shows_the_end_of_its_log(killed: Run) -> None:
-    assert "started one" in errors_by_job(killed)["long (name=one)"]
+    assert "started one" in killed.error_of("one")
 
 
 def test_the_output_of_a_job_that_pbs_ended_is_removed(killed: Run) -> None:

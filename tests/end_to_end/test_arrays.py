@@ -1,0 +1,512 @@
+"""Jobs that ask for the same are arrays, whatever they are; each of them is as if it were alone."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
+from tools.registry import Registry
+
+from . import harness
+from .conftest import ON_PATH
+from .harness import Calls, Run, Running, Snakemake, array_of, count_calls, pbs_command, qstat, wait_until, wrap, write
+
+WORKFLOW = r"""
+rule all:
+    input:
+        expand("contained/{n}", n=range(4)), expand("plain/{n}", n=range(3)), expand("nested/{n}", n=range(2)),
+        expand("other/{n}", n=range(2)), expand("once/{n}", n=range(2)), expand("pulled/{n}", n=range(2)), "lone/0",
+        expand("third/{n}", n=range(4)), expand("grouped/{n}", n=range(2)), "gathered"
+
+rule contained:
+    output: "contained/{n}"
+    container: "tools/beta"
+    shell: "echo words of {wildcards.n} >&2; . /etc/os-release; echo $PRETTY_NAME {wildcards.n} > {output}"
+
+rule plain:
+    output: "plain/{n}"
+    shell: "echo plain {wildcards.n} > {output}"
+
+rule nested:
+    output: "nested/{n}"
+    run:
+        open(output[0], "w").write(f"nested {wildcards.n}")
+
+rule other:
+    output: "other/{n}"
+    resources: mem_mb=50
+    shell: "echo other {wildcards.n} > {output}"
+
+rule once:
+    output: "once/{n}"
+    resources: pbs_extra="-r n"
+    shell: "echo once {wildcards.n} > {output}"
+
+rule lone:
+    output: "lone/{n}"
+    threads: 2
+    shell: "echo lone {wildcards.n} > {output}"
+
+rule pulled:
+    output: "pulled/{n}"
+    container: "IMAGE"
+    shell: ". /etc/os-release; echo $PRETTY_NAME {wildcards.n} > {output}"
+
+rule second:
+    input: "contained/{n}"
+    output: "second/{n}"
+    shell: "sed 's/^/second of /' {input} > {output}"
+
+rule third:
+    input: "second/{n}"
+    output: "third/{n}"
+    container: "tools/beta"
+    shell: "sed 's/^/third of /' {input} > {output}"
+
+rule group_first:
+    output: temp("part/{n}")
+    group: "together"
+    shell: "echo grouped {wildcards.n} > {output}"
+
+rule group_second:
+    input: "part/{n}"
+    output: "grouped/{n}"
+    group: "together"
+    shell: "cat {input} > {output}"
+
+checkpoint split:
+    output: directory("split")
+    shell: "mkdir {output}; touch {output}/5 {output}/7 {output}/9"
+
+rule piece:
+    input: "split/{n}"
+    output: "piece/{n}"
+    shell: "echo piece {wildcards.n} > {output}"
+
+def pieces(wildcards):
+    return sorted(f"piece/{path.name}" for path in Path(checkpoints.split.get().output[0]).glob("[0-9]"))
+
+rule gather:
+    input: pieces
+    output: "gathered"
+    shell: "cat {input} > {output}"
+"""
+
+MADE = {
+    "contained": ("test image beta", range(4)),
+    "plain": ("plain", range(3)),
+    "nested": ("nested", range(2)),
+    "other": ("other", range(2)),
+    "once": ("once", range(2)),
+    "lone": ("lone", range(1)),
+    "pulled": ("test image delta 1", range(2)),
+    "third": ("third of second of test image beta", range(4)),
+    "grouped": ("grouped", range(2)),
+    "piece": ("piece", (5, 7, 9)),
+}
+"""What each rule writes before its number, and the numbers."""
+
+
+FAILING = r"""
+LAST = {"member": 4, "mended": 3, "long": 3, "deleted": 3, "whole": 2}
+
+rule all:
+    input: [f"{rule}/{n}" for rule, count in LAST.items() for n in range(count)], expand("after/{n}", n=range(4))
+
+rule member:
+    output: "member/{n}"
+    container: "tools/beta"
+    shell: "echo words of {wildcards.n}; touch {output}; [ {wildcards.n} != 2 ] || exit 3"
+
+rule after:
+    input: "member/{n}"
+    output: "after/{n}"
+    shell: "touch {output}"
+
+rule mended:
+    output: "mended/{n}"
+    retries: 1
+    resources: mem_mb=10
+    shell: "echo try >> tried.{wildcards.n}; [ {wildcards.n} != 1 ] || [ $(wc -l < tried.1) = 2 ]; touch {output}"
+
+rule long:
+    output: "long/{n}"
+    container: "tools/beta"
+    resources: runtime=1
+    shell: "echo started {wildcards.n}; touch {output}; [ {wildcards.n} != 1 ] || sleep 600"
+
+use rule long as deleted with:
+    output: "deleted/{n}"
+    resources: mem_mb=20
+
+use rule long as whole with:
+    output: "whole/{n}"
+    resources: mem_mb=30
+"""
+
+SHORTEN = """
+for word; do
+    shift
+    [ "$word" != walltime=60 ] || word=walltime=5
+    set -- "$@" "$word"
+done
+exec REAL "$@"
+"""
+"""A qsub that takes 5 seconds for a minute, the least that a rule can ask for."""
+
+
+def has_started(running: Running, label: str) -> bool:
+    return any(
+        job.label == label and job.log.exists() and "started" in job.log.read_text()
+        for job in harness.submitted_in(running.said)
+    )
+
+
+@pytest.fixture(scope="module")
+def failing_run(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Running]]:
+    """A run in which a job of each array fails, which goes on while others are tested, as it takes its time.
+
+    One job is deleted by hand, and so is what is left of an array.
+    """
+    folder = write(tmp_path_factory.mktemp("failing"), {"Snakefile": FAILING})
+    path = wrap(tmp_path_factory.mktemp("short") / "bin", environment, {"qsub": SHORTEN})
+    options = [*harness.pbs_options(), "--jobs=100", "--keep-going"]
+    with harness.start(folder, options, {**environment, "PATH": path}) as running:
+        wait_until(lambda: has_started(running, "deleted (n=1)"), "the job to be deleted runs")
+        wait_until(lambda: has_started(running, "whole (n=1)"), "a job of the array to be deleted runs")
+        wait_until(lambda: "(Rule: whole)" in running.said, "another of its jobs is reported")
+        ids = {job.label: job.pbs_id for job in harness.submitted_in(running.said)}
+        assert pbs_command(environment, "qdel", ids["deleted (n=1)"]).returncode == 0
+        assert pbs_command(environment, "qdel", array_of(ids["whole (n=1)"])).returncode == 0
+        yield folder, running
+
+
+@pytest.fixture(scope="module")
+def calls(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Calls:
+    """The calls of qsub in the run of all kinds of jobs."""
+    return count_calls(tmp_path_factory.mktemp("calls") / "bin", environment, "qsub")
+
+
+@pytest.fixture(scope="module")
+def alike(
+    failing_run: tuple[Path, Running],
+    snakemake: Snakemake,
+    calls: Calls,
+    registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    workflow = WORKFLOW.replace("IMAGE", registry.uri("test/delta:1"))
+    folder = write(tmp_path_factory.mktemp("alike"), {"Snakefile": workflow})
+    return snakemake(folder, "--jobs=100", variables={"PATH": calls.path})
+
+
+def test_jobs_that_ask_for_the_same_are_one_array_whatever_they_are(alike: Run) -> None:
+    (array,) = alike.batches("contained", "plain", "nested")
+    assert "[]" in array
+
+
+def test_jobs_that_ask_for_something_else_are_another_array(alike: Run) -> None:
+    (array,) = alike.batches("other")
+    assert "[]" in array
+    assert array not in alike.batches("contained", "lone", "once")
+
+
+def test_a_job_that_no_other_is_like_is_a_plain_job(alike: Run) -> None:
+    assert "[" not in alike.job("lone (n=0)").pbs_id
+
+
+def test_jobs_that_must_not_be_run_again_are_plain_jobs(alike: Run) -> None:
+    assert len(alike.batches("once")) == 2
+    assert "[" not in str(alike.batches("once"))
+
+
+def test_groups_are_arrays_too(alike: Run) -> None:
+    (array,) = alike.batches("together")
+    assert "[]" in array
+
+
+def test_jobs_whose_image_is_pulled_meanwhile_are_an_array_of_their_own(alike: Run) -> None:
+    (array,) = alike.batches("pulled")
+    assert "[]" in array
+    assert array not in alike.batches("contained")
+
+
+def test_there_is_one_qsub_for_each_array_and_each_plain_job(alike: Run, calls: Calls) -> None:
+    assert len(calls.of("qsub")) == len({array_of(job.pbs_id) for job in alike.submitted})
+
+
+@pytest.mark.parametrize("rule", MADE)
+def test_each_job_of_an_array_makes_what_it_should(alike: Run, rule: str) -> None:
+    words, numbers = MADE[rule]
+    assert {path.name for path in (alike.folder / rule).iterdir()} == {str(n) for n in numbers}
+    assert [alike.text(f"{rule}/{n}") for n in numbers] == [f"{words} {n}" for n in numbers]
+
+
+def test_a_checkpoint_decides_what_follows_as_an_array(alike: Run) -> None:
+    assert alike.text("gathered") == "piece 5\npiece 7\npiece 9"
+
+
+def test_each_job_of_an_array_has_a_log_of_its_own(alike: Run) -> None:
+    logs = {job.label: job.log.read_text() for job in alike.submitted if job.label.startswith("contained")}
+    assert logs == {f"contained (n={n})": f"words of {n}\n" for n in range(4)}
+
+
+LIMITED = """
+rule all:
+    input: expand("option/{n}", n=range(7)), expand("queue/{n}", n=range(3))
+
+rule option:
+    output: "option/{n}"
+    shell: "touch {output}"
+
+rule queue:
+    output: "queue/{n}"
+    resources: pbs_queue="few"
+    shell: "touch {output}"
+"""
+
+
+@pytest.fixture(scope="module")
+def queue(environment: dict[str, str]) -> Iterator[str]:
+    """A queue that takes no arrays of more than two subjobs."""
+    if not ON_PATH:
+        home = Path(environment["PBS_SINGULARITY_LOCAL_HOME"])
+        change(home, queues={"workq": {}, "few": {"max_array_size": 2}})
+        yield "few"
+        change(home, queues=None)
+        return
+    made = pbs_command(environment, "qmgr", "-c", "create queue few queue_type=execution,max_array_size=2")
+    if made.returncode != 0:
+        pytest.skip(f"only the managers of this PBS can make a queue with a limit: {made.stderr.strip()}")
+    pbs_command(environment, "qmgr", "-c", "set queue few enabled=true,started=true")
+    yield "few"
+    pbs_command(environment, "qmgr", "-c", "delete queue few")
+
+
+def sizes(run: Run, rule: str) -> list[int]:
+    """Give how many jobs of a rule each array or plain job has, largest first."""
+    ids = [array_of(job.pbs_id) for job in run.submitted if job.label.startswith(rule)]
+    return sorted((ids.count(pbs_id) for pbs_id in set(ids)), reverse=True)
+
+
+def test_arrays_are_cut_to_what_the_user_and_the_queue_allow(queue: str, snakemake: Snakemake, tmp_path: Path) -> None:
+    run = snakemake(write(tmp_path, {"Snakefile": LIMITED}), "--pbs-singularity-max-array-size", "3")
+    assert sizes(run, "option") == [3, 3, 1]
+    assert sizes(run, "queue") == [2, 1]
+
+
+def test_whoever_wants_no_arrays_gets_plain_jobs(snakemake: Snakemake, tmp_path: Path) -> None:
+    folder = write(tmp_path, {"Snakefile": LIMITED})
+    run = snakemake(folder, "--pbs-singularity-max-array-size", "1", "option/0", "option/1")
+    assert [job.pbs_id for job in run.submitted if "[" in job.pbs_id] == []
+    assert sizes(run, "option") == [1, 1]
+
+
+REFUSED = """
+rule all:
+    input: expand("{rule}/{n}", rule=["some", "others"], n=range(3))
+
+rule some:
+    output: "some/{n}"
+    shell: "touch {output}"
+
+rule others:
+    output: "others/{n}"
+    resources: mem_mb=50
+    shell: "touch {output}"
+"""
+
+REFUSE_ARRAYS = """
+case " $* " in
+    *" -J "*) echo "qsub: Array job exceeds server or queue size limit" >&2; exit 3 ;;
+esac
+exec REAL "$@"
+"""
+
+
+def test_where_arrays_are_refused_plain_jobs_run_and_it_is_said_once(
+    snakemake: Snakemake, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = wrap(tmp_path / "bin", environment, {"qsub": REFUSE_ARRAYS})
+    run = snakemake(write(tmp_path / "work", {"Snakefile": REFUSED}), variables={"PATH": path})
+    assert sizes(run, "some") == sizes(run, "others") == [1, 1, 1]
+    (line,) = [line for line in run.said.splitlines() if "takes no arrays" in line]
+    assert "Array job exceeds server or queue size limit" in line
+
+
+@pytest.fixture(scope="module")
+def failing(alike: Run, failing_run: tuple[Path, Running]) -> Run:
+    """That run at its end."""
+    folder, running = failing_run
+    exit_code = running.process.wait(harness.TIME_LIMIT)
+    assert exit_code != 0
+    return Run(folder, exit_code, running.said)
+
+
+def test_a_job_of_an_array_that_fails_says_so_with_its_own_log(failing: Run) -> None:
+    error = failing.error_of("member/2")
+    assert "Exit code 3" in error
+    assert f"external_jobid: {failing.job('member (n=2)').pbs_id}" in error
+    assert "    words of 2\n" in error
+
+
+def test_a_job_of_an_array_that_is_over_its_walltime_says_so(failing: Run) -> None:
+    error = failing.error_of("long/1")
+    assert "walltime" in error
+    assert "    started 1\n" in error
+
+
+def test_a_job_of_an_array_that_somebody_deleted_says_so(failing: Run) -> None:
+    assert "deleted" in failing.error_of("deleted/1")
+
+
+def test_a_job_of_an_array_that_somebody_deleted_whole_says_so(failing: Run) -> None:
+    assert "deleted" in failing.error_of("whole/1")
+
+
+@pytest.mark.parametrize(
+    ("rule", "made"),
+    [("member", "013"), ("after", "013"), ("mended", "012"), ("long", "02"), ("deleted", "02"), ("whole", "0")],
+)
+def test_the_other_jobs_of_its_array_succeed(failing: Run, rule: str, made: str) -> None:
+    assert {path.name for path in (failing.folder / rule).iterdir()} == set(made)
+
+
+def test_a_job_of_an_array_is_tried_again_alone(failing: Run) -> None:
+    labels = [job.label for job in failing.submitted if job.label.startswith("mended")]
+    assert {label: labels.count(label) for label in labels} == {"mended (n=0)": 1, "mended (n=1)": 2, "mended (n=2)": 1}
+    (again,) = [job for job in failing.submitted if job.label == "mended (n=1)"][1:]
+    assert "[" not in again.pbs_id
+
+
+def test_no_job_of_an_array_is_said_to_have_failed_that_has_not(failing: Run) -> None:
+    assert failing.said.count("Error in rule") == 5  # one of them is tried again
+
+
+HELD = """
+envvars: "DECLARED"
+
+rule all:
+    input: expand("held/{n}", n=range(12)), expand("nested/{n}", n=range(3)), expand("running/{n}", n=range(4))
+
+rule held:
+    output: "held/{n}"
+    container: "tools/beta"
+    resources: pbs_extra="-h"
+    shell: "touch {output}"
+
+rule nested:
+    output: "nested/{n}"
+    resources: pbs_extra="-h"
+    run:
+        open(output[0], "w").close()
+
+rule running:
+    output: "running/{n}"
+    shell: "touch {output}; sleep 600"
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run of Snakemake with an array that is held and one of which two subjobs may run; it is still there."""
+
+    folder: Path
+    running: Running
+    calls: Calls
+
+    @property
+    def run(self) -> Run:
+        return Run(self.folder, 0, self.running.said)
+
+    def files(self, kind: str) -> list[Path]:
+        """Give the files of a folder of the run."""
+        return sorted(self.folder.glob(f".snakemake/pbs-singularity/runs/*/{kind}/*"))
+
+
+@pytest.fixture(scope="module")
+def waiting(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    folder = write(tmp_path_factory.mktemp("waiting"), {"Snakefile": HELD})
+    calls = count_calls(tmp_path_factory.mktemp("calls") / "bin", environment, "qsub", "qdel")
+    options = [*harness.pbs_options(), "--jobs=100", "--pbs-singularity-max-running=2"]
+    variables = {"PATH": calls.path, "DECLARED": "a secret"}
+    with harness.start(folder, options, {**environment, **variables}) as running:
+        running.wait_for_jobs(19)
+        wait_until(lambda: len(list(folder.glob("running/*"))) >= 2, "two jobs run")
+        yield Waiting(folder, running, calls)
+
+
+def test_an_array_has_two_files_however_many_jobs_it_has(waiting: Waiting) -> None:
+    assert len({array_of(job.pbs_id) for job in waiting.run.submitted}) == 2
+    assert sorted(path.suffix for path in waiting.files("scripts")) == [".pbs", ".pbs", ".sh", ".sh"]
+
+
+def test_a_job_has_no_file_before_it_runs(waiting: Waiting) -> None:
+    assert waiting.files("records") == []
+    logs = (waiting.folder / ".snakemake/pbs-singularity/logs").glob("*/*")
+    assert {path.parent.name for path in logs} == {"running"}
+
+
+def test_the_script_for_the_server_is_small_and_holds_no_declared_variable(waiting: Waiting) -> None:
+    scripts = [path.read_text() for path in waiting.files("scripts") if path.suffix == ".pbs"]
+    assert max(map(len, scripts)) < 4096
+    assert "DECLARED" not in str(scripts)
+
+
+def test_the_scripts_of_an_array_are_the_users_alone(waiting: Waiting) -> None:
+    files = waiting.files("scripts")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
+
+
+def told(environment: Mapping[str, str], waiting: Waiting, rule: str) -> dict[str, str]:
+    """Give what PBS tells of the array of a rule."""
+    (array,) = waiting.run.batches(rule)
+    return qstat(environment, array)
+
+
+def test_other_users_of_pbs_see_no_declared_variable_of_an_array(waiting: Waiting, environment: dict[str, str]) -> None:
+    assert "a secret" not in str(told(environment, waiting, "held"))
+
+
+def test_no_more_jobs_of_an_array_run_at_a_time_than_are_wanted(waiting: Waiting, environment: dict[str, str]) -> None:
+    assert [call for call in waiting.calls.of("qsub") if "-J 0-3%2" in call] != []
+    assert told(environment, waiting, "running")["array_state_count"] == "Queued:2 Running:2 Exiting:0 Expired:0"
+    assert len(list((waiting.folder / "running").iterdir())) == 2
+
+
+def test_ctrl_c_deletes_arrays_whole(waiting: Waiting, environment: dict[str, str]) -> None:
+    exit_code = waiting.running.interrupt()
+    assert exit_code != 0
+    assert "Deleting 2 PBS jobs with 19 tasks." in waiting.running.said
+    assert "Traceback" not in waiting.running.said
+    (deleted,) = waiting.calls.of("qdel")
+    arrays = waiting.run.batches("held", "running")
+    assert arrays <= set(deleted.split())
+    for array in arrays:
+        wait_until(lambda array=array: qstat(environment, array).get("job_state", "F") == "F", f"{array} is over")
+
+
+MANY = """
+rule all:
+    input: expand("made/{n}", n=range(100))
+
+rule make:
+    output: "made/{n}"
+    shell: "touch {output}"
+"""
+
+
+def test_a_hundred_jobs_take_few_commands_of_pbs(
+    snakemake: Snakemake, environment: dict[str, str], tmp_path: Path
+) -> None:
+    names = ("qsub", "qstat", "qdel", "qselect")
+    calls = count_calls(tmp_path / "bin", environment, *names)
+    folder = write(tmp_path / "work", {"Snakefile": MANY})
+    snakemake(folder, "--jobs=100", variables={"PATH": calls.path})
+    assert sum(len(calls.of(name)) for name in names) <= 10
