@@ -141,10 +141,11 @@ def test_a_held_array_goes_on_when_it_is_released(pbs: LocalPbs) -> None:
 
 
 def test_an_array_waits_for_another(pbs: LocalPbs) -> None:
-    first = pbs.submit("sleep 0.2", "-J 0-1")
+    first = pbs.submit("until [ -e $PBS_O_WORKDIR/go ]; do sleep 0.05; done", "-J 0-1")
     second = pbs.submit("true", f"-J 0-1 -W depend=afterok:{first}")
 
     assert pbs.state(second) == "H"
+    (pbs.cwd / "go").touch()
     pbs.wait(second)
     assert pbs.exit_status(second) == "0"
 

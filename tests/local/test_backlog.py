@@ -27,6 +27,15 @@ def test_the_first_that_fits_by_priority_and_number_is_next(
     assert backlog.first_that_fits(free) == (min(fitting)[1] if fitting else None)
 
 
+def test_a_job_that_waits_again_and_again_takes_no_more_room() -> None:
+    backlog = Backlog()
+    for _ in range(100):
+        backlog.add(1, Room(1, 0, 0), 0)
+        backlog.remove(1)
+    backlog.add(1, Room(1, 0, 0), 0)
+    assert sum(map(len, backlog._heaps.values())) == 1
+
+
 @given(JOBS)
 def test_every_job_comes_once(jobs: list[tuple[Room, int]]) -> None:
     backlog = Backlog()

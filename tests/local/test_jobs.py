@@ -304,6 +304,14 @@ def test_a_finished_job_shows_what_it_used_in_openpbs_order(pbs: LocalPbs) -> No
     assert list(used) == ["cpupercent", "cput", "mem", "ncpus", "vmem", "walltime"]
 
 
+def test_wide_output_keeps_each_attribute_on_one_line(pbs: LocalPbs) -> None:
+    value = "word " * 60 + "end"
+    job = pbs.out(f"echo true | qsub -h -v 'LONG={value},TWO=a\nb'").strip()
+
+    (line,) = (line for line in pbs.out(f"qstat -f -w {job}").splitlines() if "Variable_List" in line)
+    assert f"LONG={value},TWO=a\\nb" in line
+
+
 def test_output_that_is_to_be_removed_is_kept_if_the_job_fails(pbs: LocalPbs) -> None:
     good, bad = (pbs.submit(f"echo x; exit {code}", f"-j oe -R oe -o out.{code}") for code in (0, 3))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring
+from typing import NamedTuple
 
 from .job import INDEX_TAG, Job, Run
 from .resources import format_time
@@ -33,8 +34,7 @@ _GROUPS = frozenset({"resources_used", "Resource_List", "resources_available", "
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One line of qstat -f: ``name = value`` or ``name.resource = value``."""
 
     name: str
@@ -184,7 +184,10 @@ def _amount(name: str, amount: int) -> str:
 
 
 def _date(moment: float | None) -> str:
-    return "" if moment is None else time.ctime(moment)
+    return "" if moment is None else _clock(int(moment))
+
+
+_clock = lru_cache(maxsize=1024)(time.ctime)
 
 
 def _path(path: str, index: int | None) -> str:
@@ -214,13 +217,20 @@ def _escaped(value: str) -> str:
 # ----- the two notations
 
 
-def as_text(title: str, shown: Iterable[Attribute]) -> str:
-    """Give attributes as qstat -f prints them, lines folded at commas or at the limit."""
+def as_text(title: str, shown: Iterable[Attribute], *, wide: bool = False) -> str:
+    """Give attributes as qstat -f prints them: lines folded at commas or at the limit, or with -w none."""
+    line = _unfolded if wide else _folded
     lines = [title]
     for attribute in shown:
         name = f"{attribute.name}.{attribute.resource}" if attribute.resource else attribute.name
-        lines.append(_folded(name, attribute.value))
+        lines.append(line(name, attribute.value))
     return "\n".join(lines) + "\n\n"
+
+
+def _unfolded(name: str, value: str) -> str:
+    if "\n" in value or "\f" in value:
+        value = value.replace("\n", "\\n").replace("\f", "\\f")
+    return f"    {name} = {value}"
 
 
 def _folded(name: str, value: str) -> str:

@@ -45,12 +45,15 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: set[int] = set()
+        self._in_heaps: set[int] = set()
         self._heaps: dict[Room, list[tuple[int, int]]] = {}
 
     def add(self, number: int, need: Room, priority: int) -> None:
         """Let a job wait; higher priority first, then lower number."""
         self._waiting.add(number)
-        heappush(self._heaps.setdefault(need, []), (-priority, number))
+        if number not in self._in_heaps:  # what waits no longer stays there until it comes first
+            self._in_heaps.add(number)
+            heappush(self._heaps.setdefault(need, []), (-priority, number))
 
     def remove(self, number: int) -> None:
         """Let a job wait no longer; fine if it did not."""
@@ -62,7 +65,7 @@ class Backlog:
         for need in list(self._heaps):
             heap = self._heaps[need]
             while heap and heap[0][1] not in self._waiting:
-                heappop(heap)
+                self._in_heaps.discard(heappop(heap)[1])
             if not heap:
                 del self._heaps[need]
             elif free.holds(need) and (best is None or heap[0] < best):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from .backlog import Backlog
 from .ends import TERMINATED, note_array_end, note_end, satisfied
-from .job import INDEX_TAG, Job, JobId, Request, Run
+from .job import Job, JobId, Request, Run
 from .node import Keeping, Node
 from .queues import check_admission, comment_of, may_start, need_of
 from .refusal import Reason, RefusalError
@@ -56,7 +55,7 @@ class Cluster:
         check_admission(request, self.settings, self.jobs.values())
         number = self.store.next_number()
         run = Run(changed=request.submitted, holds=holds)
-        job = Job(number, _with_paths(request, number, self.server), run)
+        job = Job(number, request.with_paths(number, self.server), run)
         if request.indices is not None:
             job.queued = len(request.indices.all())
         path = self.node.script_path(job)
@@ -202,9 +201,10 @@ class Cluster:
         self._settle(job)
 
     def _let_wait(self, job: Job) -> None:
-        self._backlog.remove(job.number)
         if may_start(job, self.settings, self.node.total):
             self._backlog.add(job.number, need_of(job), job.request.priority)
+        else:
+            self._backlog.remove(job.number)
 
     def _check_dependencies(self, job: Job) -> bool:
         """Hold a job that waits for others (hold type s); delete it, and give False, if it waits in vain."""
@@ -231,7 +231,7 @@ class Cluster:
         now = time.time()
         index, run = None, job.run
         if job.request.indices is not None:
-            index = _next_index(job)
+            index = job.take_next_index()
             run = job.subjobs[index] = Run(eligible=job.run.eligible)
             job.queued -= 1
             job.running += 1
@@ -349,28 +349,5 @@ class Cluster:
                     self.forget(job)
 
 
-def _next_index(job: Job) -> int:
-    indices = job.request.indices
-    if indices is None:
-        raise TypeError(f"job {job.number} is no array")
-    every = indices.all()
-    while every[job.position] in job.subjobs:
-        job.position += 1
-    job.position += 1
-    return every[job.position - 1]
-
-
 def _clock(moment: float) -> str:
     return time.strftime("%a %b %d at %H:%M", time.localtime(moment))
-
-
-def _with_paths(request: Request, number: int, server: str) -> Request:
-    """Put in the default paths of a job's output: in the folder where qsub was run."""
-    folder = dict(request.variables).get("PBS_O_WORKDIR", "")
-    index = "" if request.indices is None else f".{INDEX_TAG}"
-    start = f"{server}:{folder}/{request.name}"
-    return replace(
-        request,
-        output=request.output or f"{start}.o{number}{index}",
-        error=request.error or f"{start}.e{number}{index}",
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .resources import Resources
 
@@ -94,6 +94,17 @@ class Request:
     remove: str = ""
     """Which of its two files (o, e) is thrown away when it has ended well (``-R``)."""
 
+    def with_paths(self, number: int, server: str) -> Request:
+        """Put in the default paths of a job's output: in the folder where qsub was run."""
+        folder = dict(self.variables).get("PBS_O_WORKDIR", "")
+        index = "" if self.indices is None else f".{INDEX_TAG}"
+        start = f"{server}:{folder}/{self.name}"
+        return replace(
+            self,
+            output=self.output or f"{start}.o{number}{index}",
+            error=self.error or f"{start}.e{number}{index}",
+        )
+
 
 @dataclass(slots=True)
 class Run:
@@ -149,3 +160,13 @@ class Job:
         if index is not None:
             return JobId(self.number, str(index))
         return JobId(self.number, "" if self.is_array else None)
+
+    def take_next_index(self) -> int:
+        """Give the next index of an array that has not begun; there must be one."""
+        if self.request.indices is None:
+            raise TypeError(f"job {self.number} is no array")
+        every = self.request.indices.all()
+        while every[self.position] in self.subjobs:
+            self.position += 1
+        self.position += 1
+        return every[self.position - 1]

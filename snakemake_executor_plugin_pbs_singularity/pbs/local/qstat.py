@@ -195,7 +195,7 @@ def _print_jobs(cluster: Cluster, flags: set[str], views: list[View], output: _O
         if output.json:
             output.objects.setdefault("Jobs", {})[name] = as_json(shown)
         else:
-            output.out.append(as_text(f"Job Id: {name}", shown))
+            output.out.append(as_text(f"Job Id: {name}", shown, wide="w" in flags))
 
 
 def _show_queues(cluster: Cluster, flags: set[str], names: list[str], output: _Output) -> None:

@@ -247,7 +247,7 @@ class _Server:
     def _look_at_settings(self) -> None:
         """Read the settings if their file has changed; nonsense in it is logged and changes nothing."""
         try:
-            status = (self._home / FILE_NAME).stat()
+            status = os.stat(FILE_NAME, dir_fd=self._folder)
             seen = (status.st_mtime_ns, status.st_ino)
         except FileNotFoundError:
             seen = None
