@@ -1,0 +1,158 @@
+"""PBS is asked seldom; an answer that does not come is no news, and what keeps a batch waiting is said once."""
+
+from itertools import pairwise
+
+import pytest
+from watched import AWAY, DONE, HELD, LEAST, QUEUED, RUNNING, Server, array
+
+from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
+from snakemake_executor_plugin_pbs_singularity.watch import SELDOMEST
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    return Server(monkeypatch)
+
+
+# When PBS is asked
+
+
+def test_questions_become_rarer_while_all_goes_well_down_to_a_limit(server: Server) -> None:
+    server.submit("1[].vm", 1, 1)
+    server.says["1[].vm"] = array(0)
+    times = server.times_of_questions(600)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert times[0] <= LEAST
+    assert pauses == sorted(pauses)
+    assert LEAST <= pauses[0] < pauses[-1]
+    assert pauses[-1] == pytest.approx(SELDOMEST * LEAST, abs=0.5)
+
+
+def test_after_a_submission_pbs_is_asked_soon_again(server: Server) -> None:
+    server.submit("1[].vm", 1, 1)
+    server.says = {"1[].vm": array(0), "2.vm": QUEUED}
+    server.times_of_questions(600)
+    server.submit("2.vm", 1)
+    assert server.times_of_questions(600)[0] <= LEAST
+
+
+def test_many_submissions_put_no_question_off(server: Server) -> None:
+    server.submit("1.vm", 1)
+    numbers = iter(range(2, 1000))
+    assert server.times_of_questions(30, lambda: server.submit(f"{next(numbers)}.vm", 1))[0] <= LEAST
+
+
+def test_while_something_is_overdue_pbs_is_asked_as_often_as_at_first(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.submit("2.vm", 1)
+    server.says = {"1.vm": RUNNING, "2.vm": RUNNING}
+    server.times_of_questions(600)
+    server.says["1.vm"] = DONE
+    times = server.times_of_questions(600)
+    assert times[1] - times[0] <= LEAST + 0.5
+
+
+def test_pbs_is_never_asked_more_often_than_it_may_be(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.says["1.vm"] = DONE
+    times = server.times_of_questions(300)
+    assert all(later - earlier >= LEAST for earlier, later in pairwise(times))
+
+
+# Answers that do not come
+
+
+def test_an_answer_that_does_not_come_changes_nothing(server: Server) -> None:
+    job = server.submit("1.vm", 1).jobs["1.vm"]
+    server.says["1.vm"] = RUNNING
+    server.look(LEAST)
+    server.error = AWAY
+    server.look(SELDOMEST * LEAST)
+    assert (job.status, job.over_since) == (RUNNING, None)
+
+
+def test_a_pbs_that_is_away_is_said_once_and_its_coming_back_once(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.says["1.vm"] = RUNNING
+    server.error = AWAY
+    server.times_of_questions(100)
+    assert server.said == ["warn: PBS does not say how the jobs are; they count as running. It hangs. Try again later."]
+    server.error = None
+    server.times_of_questions(100)
+    assert server.said[1:] == ["say: PBS answers again."]
+    server.error = AWAY
+    server.times_of_questions(100)
+    assert len(server.said) == 3
+
+
+def test_a_pbs_that_is_away_is_asked_no_more_often_than_at_first(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.error = AWAY
+    times = server.times_of_questions(100)
+    assert all(later - earlier >= LEAST for earlier, later in pairwise(times))
+    assert len(times) >= 9
+
+
+def test_subjobs_that_could_not_be_asked_for_are_asked_for_later(server: Server) -> None:
+    batch = server.submit("1[].vm", 1, 1)
+    server.says["1[].vm"] = array(1)
+    server.subjobs = {"1[0].vm": DONE, "1[1].vm": RUNNING}
+    server.error_of_subjobs = AWAY
+    server.look_and_look_closely(LEAST)
+    assert [job.status for job in batch.jobs.values()] == [None, None]
+    assert len(server.said) == 1
+    server.error_of_subjobs = None
+    server.look_and_look_closely(2 * LEAST)
+    assert [job.status for job in batch.jobs.values()] == [DONE, RUNNING]
+
+
+@pytest.mark.xfail(reason="watch.py asks for them at each look", strict=True)
+def test_subjobs_that_cannot_be_asked_for_are_not_asked_for_more_often_than_pbs_may_be(server: Server) -> None:
+    server.submit("1[].vm", 1, 1)
+    server.says["1[].vm"] = array(1)
+    server.error_of_subjobs = AWAY
+    server.times_of_questions(60)
+    assert len(server.asked_closely) <= 6
+
+
+@pytest.mark.xfail(reason="watch.py puts the next question off at each look", strict=True)
+def test_an_array_whose_subjobs_cannot_be_asked_for_keeps_no_other_job_from_being_asked_about(server: Server) -> None:
+    server.submit("1[].vm", 1, 1)
+    job = server.submit("2.vm", 1).jobs["2.vm"]
+    server.says = {"1[].vm": array(1), "2.vm": RUNNING}
+    server.error_of_subjobs = AWAY
+    server.times_of_questions(SELDOMEST * LEAST)
+    server.says["2.vm"] = DONE
+    server.times_of_questions(SELDOMEST * LEAST)
+    assert job.status == DONE
+
+
+# Waiting
+
+
+def test_what_keeps_a_batch_from_beginning_is_said_once(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.says["1.vm"] = HELD
+    server.times_of_questions(300)
+    (said,) = server.said
+    assert said.startswith("warn: rule a (sample=")
+    assert "(PBS job 1.vm): It is held, and will not begin until somebody releases it." in said
+
+
+def test_of_an_array_it_is_said_once_for_all_and_another_reason_is_said_too(server: Server) -> None:
+    server.submit("1[].vm", *[1] * 50)
+    server.says["1[].vm"] = JobStatus(State.HELD, is_array=True, subjobs_over=0)
+    server.times_of_questions(100)
+    never = "Can Never Run: Insufficient amount of resource: ncpus"
+    server.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, subjobs_over=0, comment=never)
+    server.times_of_questions(100)
+    assert [text.split(":")[1].strip() for text in server.said] == ["50 tasks of a (PBS job 1[].vm)"] * 2
+    assert "It is held" in server.said[0]
+    assert "It can never run" in server.said[1]
+
+
+def test_what_simply_waits_its_turn_is_not_worth_a_word(server: Server) -> None:
+    server.submit("1.vm", 1)
+    server.says["1.vm"] = QUEUED
+    server.times_of_questions(100)
+    assert server.said == []
