@@ -175,6 +175,9 @@ REFUSALS = {
     187: "Leave out the resource that PBS names, or ask the site what it calls it.",
     188: "Lower the rule's runtime, mem_mb or threads to what the queue allows (`qstat -Qf`), or choose"
     " another queue (pbs_queue).",
+    191: "Lower the rule's runtime, mem_mb or threads to what the queues behind it allow (`qstat -Qf`), ask for fewer"
+    " at once, or choose another queue (pbs_queue).",
+    198: "Start with fewer jobs at once (`--jobs`): the site limits how many the queue may have.",
 }
 """What to do about an exit code of ``qsub`` that means no (05, 06; the last eight bits of a number in
 pbs_error.h). With these it is certain that nothing was submitted."""

@@ -27,8 +27,9 @@ def check_queue(pbs: Pbs, queue: str) -> None:
 def max_array_size(pbs: Pbs, queue: str | None) -> int | None:
     """Give how many subjobs an array may have in a queue, or in the default queue: what it or the server says.
 
-    None if neither says anything. Raises PbsError: REFUSED for what is no queue's name, UNREACHABLE, or OTHER as
-    for a queue that is not there.
+    1 if they take no arrays; None if neither says anything. What the destinations of a routing queue say is not
+    looked at: ``qsub`` then ends with 191, as for anything else that none of them takes. Raises PbsError: REFUSED
+    for what is no queue's name, UNREACHABLE, or OTHER as for a queue that is not there.
     """
     if queue and not QUEUE_NAME.fullmatch(queue):
         raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.")
@@ -38,7 +39,7 @@ def max_array_size(pbs: Pbs, queue: str | None) -> int | None:
     if queue := queue or server.get("default_queue"):
         asked.append(_ask_attributes(pbs, "Queue", "-Q", queue))
     sizes = [attributes.get("max_array_size", "") for attributes in asked]
-    return min((int(size) for size in sizes if size.isdecimal()), default=None)
+    return min((max(int(size), 1) for size in sizes if size.isdecimal()), default=None)
 
 
 def _ask_attributes(pbs: Pbs, kind: str, option: str, name: str) -> dict[str, str]:

@@ -239,7 +239,8 @@ def test_a_question_about_subjobs_that_is_not_answered_fails_none(made_pbs: Make
 
 
 @pytest.mark.parametrize(
-    ("server", "queue", "limit"), [("10000", "5", 5), ("5", "10000", 5), ("7", "", 7), ("", "7", 7), ("", "", None)]
+    ("server", "queue", "limit"),
+    [("10000", "5", 5), ("5", "10000", 5), ("7", "", 7), ("", "7", 7), ("9", "0", 1), ("", "", None)],
 )
 def test_the_smaller_limit_of_server_and_queue_holds(
     made_pbs: MakePbs, server: str, queue: str, limit: int | None

@@ -104,6 +104,22 @@ def test_a_subjob_is_named_by_its_array_and_index() -> None:
     assert subjob_id("12[].vm", 3) == "12[3].vm"
 
 
+def test_a_running_array_and_its_subjobs_are_read_from_one_answer() -> None:
+    jobs = parse_jobs(observed("qstat-x-f-t-E-w").stdout)
+    assert {job_id: (job.state, job.exit_status, job.subjobs_over) for job_id, job in jobs.items()} == {
+        "1729[].vm": (State.RUNNING, None, 2),
+        "1729[0].vm": (State.FINISHED, 3, None),
+        "1729[1].vm": (State.RUNNING, None, None),
+        "1729[2].vm": (State.RUNNING, None, None),
+        "1729[3].vm": (State.FINISHED, 1, None),
+    }
+
+
+def test_the_size_of_arrays_that_a_queue_takes_is_read() -> None:
+    ((name, attributes),) = parse_blocks(observed("qstat-Q-f-max-array-size").stdout, "Queue")
+    assert (name, attributes["max_array_size"]) == ("workq", "5")
+
+
 def test_the_subjobs_that_are_over_are_counted_while_the_array_is_not() -> None:
     counts = {"array_state_count": "Queued:997 Running:0 Exiting:0 Expired:3"}
     jobs = parse_jobs(
@@ -317,6 +333,16 @@ def test_a_refusal_is_told_in_the_words_of_pbs_with_a_remedy(name: str) -> None:
     assert kind is ErrorKind.REFUSED
     assert seen.stderr.splitlines()[0].strip() in problem
     assert remedy
+
+
+@pytest.mark.parametrize(
+    "name", ["qsub-array-over-queue-limit", "qsub-array-over-max-queued", "qsub-array-routed-nowhere"]
+)
+def test_an_array_that_is_refused_is_told_in_the_words_of_pbs_with_a_remedy(name: str) -> None:
+    seen = observed(name)
+    kind, problem, remedy = describe_failure("qsub", seen.exit_code, seen.stderr)
+    assert (kind, seen.stderr.strip() in problem) == (ErrorKind.REFUSED, True)
+    assert "fewer" in remedy
 
 
 def test_the_usage_of_a_command_is_not_repeated() -> None:
