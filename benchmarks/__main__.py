@@ -51,7 +51,7 @@ def _size(word: str) -> int:
 @click.option("--kinds", default=",".join(Kind), callback=_several(Kind), help="Kinds of jobs.")
 @click.option("--ways", default=",".join(Way), callback=_several(Way), help="Ways of running them.")
 @click.option("--repeats", default=3, type=click.IntRange(1), help="How often each is run.")
-@click.option("--longest", default=20.0, help="Minutes that a run may take; what is likely to take longer is left out.")
+@click.option("--longest", default=20.0, help="Minutes for the repeats of one way, kind and size.")
 @click.option("--snakemake", default="", help="More options for all that is run with Snakemake.")
 @click.option("--image", type=_PATH, help="A container image that has bash. [default: a small one is built]")
 @click.option("--results", type=_PATH, default="benchmark-results", help="Where all takes place; nodes must see it.")
@@ -69,6 +69,8 @@ def main(
 
     The PBS is a local one, or with PBS=path in the environment the one that is on PATH. Ctrl-C ends it, deletes its
     jobs and keeps what was measured so far.
+
+    Larger numbers of jobs are repeated as often as fits into --longest, by how long fewer jobs took, or left out.
     """
     plan = Plan(tuple(sorted(sizes)), kinds, ways, repeats, tuple(shlex.split(snakemake)))
     signal.signal(signal.SIGTERM, _interrupt)
@@ -116,7 +118,7 @@ def conclude(session: Session, folder: Path, console: Console) -> None:
         files += plot(session, folder / NAME)
     except ImportError:
         console.print("No plot: matplotlib is not installed; it comes with the extra `bench`.")
-    console.print(f"Results: {', '.join(map(str, files))}")
+    console.print(f"Results: {', '.join(map(str, files))}", soft_wrap=True)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

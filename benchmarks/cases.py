@@ -1,6 +1,6 @@
 """What is run: ways of running N jobs, kinds of jobs, and the order of it all. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -85,9 +85,9 @@ class Plan:
         """Give the cases of one size, in the order of a repeat."""
         return [Case(way, kind, size) for kind, way in product(self.kinds, self.ways)]
 
-    def runs(self, cases: Sequence[Case]) -> Iterator[tuple[int, Case]]:
+    def runs(self, size: int) -> Iterator[tuple[int, Case]]:
         """Give repeats with their numbers from 1: each runs all cases, so that a drift of the machine hits all."""
-        return product(range(1, self.repeats + 1), cases)
+        return product(range(1, self.repeats + 1), self.cases(size))
 
 
 def estimate(seconds: float, smaller: int, size: int) -> float:

@@ -13,6 +13,7 @@ class Row:
     """What the table says of a case."""
 
     case: Case
+    runs: int
     seconds: Spread | None
     """None if it was left out."""
     ratio: Spread | None
@@ -67,6 +68,7 @@ def row(session: Session, case: Case) -> Row:
     delays = [result.delays for result in mine if result.delays is not None]
     return Row(
         case,
+        runs=len(mine),
         seconds=spread([result.seconds for result in mine]),
         ratio=ratio(session.results, case, replace(case, way=Way.ARRAY)),
         calls=spread([result.calls_per_job for result in mine]),

@@ -31,7 +31,7 @@ class Measuring:
     folder: Path
     """Where the runs take place, in a folder that is removed; what failed ones said stays."""
     longest: float
-    """Seconds that a run may take."""
+    """Seconds that the repeats of a case may take together."""
     console: Console
     save: Callable[[], None]
     """Called after each run."""
@@ -58,10 +58,10 @@ def _measure_on_node(measuring: Measuring, work: Path, progress: Progress) -> No
         try:
             figure = node.cpu_beyond_container(measuring.site, way, PAIRS * plan.repeats, work / f"node-{way}")
         except RunError as error:
-            measuring.console.print(f"{what}: {error}")
+            measuring.console.print(f"{what}: {error}", soft_wrap=True)
         else:
             measuring.session.node[way] = figure
-            measuring.console.print(f"{what}: {figure.shown(1)} ms per task beyond the container")
+            measuring.console.print(f"{what}: {figure.shown(1)} ms per task beyond the container", soft_wrap=True)
         progress.remove_task(task)
 
 
@@ -71,22 +71,25 @@ def _measure_cases(measuring: Measuring, work: Path, progress: Progress) -> None
     total = len(plan.sizes) * len(plan.cases(0)) * plan.repeats
     number = 0
     for size in plan.sizes:
-        cases = plan.cases(size)
-        session.left_out += filter(None, (leave_out(session, case, measuring.longest) for case in cases))
-        for repeat, case in plan.runs(cases):
-            number += 1
-            if any(left_out.case == case for left_out in session.left_out):
+        wanted = {case: repeats(session, case, measuring.longest) for case in plan.cases(size)}
+        total -= sum(plan.repeats - count for count in wanted.values())
+        for repeat, case in plan.runs(size):
+            if repeat > wanted[case]:
                 continue
+            number += 1
             what = f"Run {number} of {total}: {case}"
             task = progress.add_task(what)
-            said = _run(measuring, case, repeat, work / str(number))
+            is_good, said = _run(measuring, case, repeat, work / str(number))
             progress.remove_task(task)
             measuring.console.print(f"{what}: {said}", soft_wrap=True)
+            if not is_good:
+                total -= wanted[case] - repeat
+                wanted[case] = 0
             measuring.save()
 
 
-def _run(measuring: Measuring, case: Case, repeat: int, place: Path) -> str:
-    """Run a case in a folder, which is removed, and give a word about it."""
+def _run(measuring: Measuring, case: Case, repeat: int, place: Path) -> tuple[bool, str]:
+    """Run a case in a folder, which is removed; tell whether that went well, and give a word about it."""
     session = measuring.session
     try:
         result = run(measuring.site, case, repeat, place, measuring.longest, session.plan.snakemake)
@@ -98,11 +101,11 @@ def _run(measuring: Measuring, case: Case, repeat: int, place: Path) -> str:
         else:
             left_out = LeftOut(case, None, "failed")
         session.left_out.append(left_out)
-        return f"{error}; what it said is in {said}"
+        return False, f"{error}; what it said is in {said}"
     finally:
         shutil.rmtree(place, ignore_errors=True)  # jobs that are being deleted may still write
     session.results.append(result)
-    return f"{result.seconds:.1f} s"
+    return True, f"{result.seconds:.1f} s"
 
 
 def _words(place: Path) -> list[Path]:
@@ -110,11 +113,14 @@ def _words(place: Path) -> list[Path]:
     return [place / "said", *sorted((place / LOGS).iterdir())[:1]]
 
 
-def leave_out(session: Session, case: Case, longest: float) -> LeftOut | None:
-    """Tell whether a case is to be left out, by how it went with the next smaller number of jobs."""
+def repeats(session: Session, case: Case, longest: float) -> int:
+    """Give how often to run a case: as often as fits into ``longest`` seconds, by the next smaller number of jobs.
+
+    If it is not to be run at all, that goes into the session.
+    """
     smaller = max((size for size in session.plan.sizes if size < case.size), default=None)
     if smaller is None:
-        return None
+        return session.plan.repeats
     before = replace(case, size=smaller)
     left_out = next((left_out for left_out in session.left_out if left_out.case == before), None)
     if left_out is None:
@@ -122,6 +128,9 @@ def leave_out(session: Session, case: Case, longest: float) -> LeftOut | None:
     elif left_out.estimate is not None:
         seconds = left_out.estimate
     else:
-        return LeftOut(case, None, "left out as it failed with fewer jobs")
+        session.left_out.append(LeftOut(case, None, "left out as it failed with fewer jobs"))
+        return 0
     expected = estimate(seconds, smaller, case.size)
-    return LeftOut(case, expected, f"left out: about {expected / 60:.0f} min") if expected > longest else None
+    if expected > longest:
+        session.left_out.append(LeftOut(case, expected, f"left out: about {expected / 60:.0f} min"))
+    return min(session.plan.repeats, int(longest // expected))

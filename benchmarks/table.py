@@ -12,6 +12,7 @@ from .spread import Spread
 _HEADER = (
     "way",
     "jobs",
+    "runs",
     "seconds",
     "/ hand-written",
     "PBS commands per job",
@@ -20,7 +21,7 @@ _HEADER = (
     "s to report: median job",
     "95 of 100",
 )
-_ON_SCREEN = ("way", "jobs", "seconds", "/ hand-written", "commands/job")
+_ON_SCREEN = ("way", "jobs", "runs", "seconds", "/ hand-written", "commands/job")
 """The first columns, which fit into a terminal."""
 
 
@@ -28,7 +29,7 @@ def markdown(session: Session) -> str:
     """Give the goals and a table for each kind of jobs."""
     lines = ["Goals, on container jobs:", "", *_markdown(("goal", "wanted", "measured", ""), goal_lines(session))]
     for kind in session.plan.kinds:
-        lines += ["", f"{kind.capitalize()} jobs, median (lowest–highest) of {session.plan.repeats}:", ""]
+        lines += ["", f"{kind.capitalize()} jobs; median (lowest–highest):", ""]
         lines += _markdown(_HEADER, [line(row) for row in rows(session) if row.case.kind is kind])
     if session.node:
         lines += ["", "CPU of a container task on the node beyond `singularity exec`; median (quartiles):", ""]
@@ -61,9 +62,10 @@ def line(row: Row) -> tuple[str, ...]:
     """Give the cells of a row."""
     first = (row.case.way.words, f"{row.case.size:,}")
     if row.left_out is not None:
-        return (*first, row.left_out.why, *[""] * (len(_HEADER) - 3))
+        return (*first, str(row.runs), row.left_out.why, *[""] * (len(_HEADER) - 4))
     return (
         *first,
+        str(row.runs),
         _shown(row.seconds, 1),
         _shown(row.ratio),
         _shown(row.calls, 3),

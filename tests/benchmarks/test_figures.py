@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.cases import Case, Kind, Plan, Way
 from benchmarks.figures import cpu_beyond, ratio, rows
 from benchmarks.goals import goals
-from benchmarks.measuring import leave_out
+from benchmarks.measuring import repeats
 from benchmarks.results import LeftOut, Result, Session, delays
 from benchmarks.spread import Spread, quartiles, spread
 from benchmarks.table import line, markdown
@@ -123,26 +123,22 @@ def test_the_cpu_on_a_node_is_a_goal_once_it_is_measured() -> None:
 
 def test_what_would_take_too_long_is_left_out_with_its_estimate() -> None:
     measured = session([result(Way.PLUGIN, 10, size=100)], sizes=(100, 1000, 10_000))
-    assert leave_out(measured, case(size=100), 60) is None
-    left_out = leave_out(measured, case(), 60)
-    assert left_out is not None
-    assert left_out.estimate == 100
-    measured.left_out.append(left_out)
-    left_out_too = leave_out(measured, case(size=10_000), 60)
-    assert left_out_too is not None
-    assert left_out_too.estimate == 1000
+    assert repeats(measured, case(size=100), 60) == 3
+    assert repeats(measured, case(), 60) == 0
+    assert repeats(measured, case(size=10_000), 60) == 0
+    assert [(left_out.case.size, left_out.estimate) for left_out in measured.left_out] == [(1000, 100), (10_000, 1000)]
 
 
-def test_what_fits_is_not_left_out() -> None:
-    assert leave_out(session([result(Way.PLUGIN, 10, size=100)], sizes=(100, 1000)), case(), 100) is None
+@pytest.mark.parametrize(("seconds", "times"), [(99, 0), (100, 1), (200, 2), (1000, 3)])
+def test_what_takes_long_is_repeated_as_often_as_there_is_time_for(seconds: float, times: int) -> None:
+    assert repeats(session([result(Way.PLUGIN, 10, size=100)], sizes=(100, 1000)), case(), seconds) == times
 
 
 def test_what_failed_is_left_out_with_more_jobs() -> None:
     measured = session([], sizes=(100, 1000))
     measured.left_out.append(LeftOut(case(size=100), None, "failed"))
-    left_out = leave_out(measured, case(), 60)
-    assert left_out is not None
-    assert left_out.estimate is None
+    assert repeats(measured, case(), 60) == 0
+    assert measured.left_out[1].estimate is None
 
 
 def test_the_table_says_what_was_left_out() -> None:
@@ -150,9 +146,9 @@ def test_the_table_says_what_was_left_out() -> None:
     measured.left_out.append(LeftOut(case(Way.CLUSTER_GENERIC), 1500, "left out: about 25 min"))
     shown = {line(row)[0]: line(row) for row in rows(measured)}
     assert list(shown) == ["hand-written array", "plugin, arrays", "cluster-generic"]
-    assert shown["plugin, arrays"][1:4] == ("1,000", "13.0", "1.30")
-    assert shown["cluster-generic"][2] == "left out: about 25 min"
-    assert "| cluster-generic | 1,000 | left out: about 25 min |" in markdown(measured)
+    assert shown["plugin, arrays"][1:5] == ("1,000", "1", "13.0", "1.30")
+    assert shown["cluster-generic"][3] == "left out: about 25 min"
+    assert "| cluster-generic | 1,000 | 0 | left out: about 25 min |" in markdown(measured)
 
 
 def test_delays_are_from_the_end_of_a_job_to_its_report() -> None:
