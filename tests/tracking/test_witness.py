@@ -136,6 +136,12 @@ def test_what_is_over_stays_over(status: JobStatus | None, earlier: float, later
 # Bundles
 
 
+@pytest.mark.parametrize("status", [*BY_PBS, DONE, FAILED, UNKNOWN])
+def test_a_bundle_that_pbs_ended_has_a_while_for_its_records_too(status: JobStatus) -> None:
+    assert judge(status, GRACE - 0.1, GRACE, bundled=True) is None
+    assert judge(status, GRACE, GRACE, bundled=True) == Over(None, status)
+
+
 @given(status=statuses, seconds_over=seconds, grace=seconds)
 def test_the_grace_time_is_always_kept_for_a_bundle(
     status: JobStatus | None, seconds_over: float, grace: float
