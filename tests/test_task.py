@@ -1,6 +1,168 @@
 """How a task is put together."""
 
-from snakemake_executor_plugin_pbs_singularity.task import with_gpu_options
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tasks.planned import look_at
+
+from snakemake_executor_plugin_pbs_singularity.images import Found, ImageKind, Missing, Resolved
+from snakemake_executor_plugin_pbs_singularity.nested import Description
+from snakemake_executor_plugin_pbs_singularity.pbs import Pbs
+from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
+from snakemake_executor_plugin_pbs_singularity.site import Site
+from snakemake_executor_plugin_pbs_singularity.task import Task, make_surroundings, make_task, with_gpu_options
+from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, NestedTask, Surroundings
+from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import make_run_folder
+
+pytestmark = pytest.mark.filterwarnings("ignore:PULP_CBC_CMD")
+
+IMAGE = Path("/library/a.sif")
+
+
+def made(
+    folder: Path,
+    snakefile: str,
+    resolve: Callable[[str], Resolved] = lambda _: Found(IMAGE, ImageKind.SIF),
+    environment: dict[str, str] | None = None,
+    **settings: Any,
+) -> tuple[dict[str, Task], Surroundings]:
+    """Make the tasks of a Snakefile, by the names of their rules, and what they share."""
+    site = Site(Pbs(Path("/opt/pbs/bin"), {}, ""), environment or {}, (), folder / "images", (), folder)
+    run_folder = make_run_folder(folder / "state")
+
+    def look(executor: Any, jobs: list[Any]) -> tuple[dict[str, Task], Surroundings]:
+        executor.executor_settings = ExecutorSettings(**settings)
+        tasks = [make_task(job, executor, site, run_folder, resolve) for job in jobs]
+        return {task.rule: task for task in tasks}, make_surroundings(executor, site, run_folder)
+
+    tasks, surroundings = look_at(folder, snakefile, look, execution={"latency_wait": 7})
+    return tasks, surroundings
+
+
+SNAKEFILE = """
+    envvars: "DECLARED"
+    rule direct:
+        output: "{sample}.txt", directory("{sample}.d")
+        log: "{sample}.log"
+        threads: 3
+        resources: runtime=2, bundle=4
+        shell: "echo {wildcards.sample} >{output[0]}"
+    rule nested:
+        input: "b.txt"
+        output: "c.txt"
+        benchmark: "c.tsv"
+        shell: "cp {input} {output}"
+    rule last:
+        input: "c.txt"
+        default_target: True
+        shell: "true"
+"""
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user with a variable that the workflow declares, and one that it does not."""
+    monkeypatch.setenv("DECLARED", "a secret")
+    monkeypatch.setenv("UNDECLARED", "another")
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_task_carries_its_token_and_its_log_wherever_it_runs(tmp_path: Path) -> None:
+    tasks, _ = made(tmp_path, SNAKEFILE)
+    for task in tasks.values():
+        assert task.work.token == task.token
+        assert task.work.log == task.log
+    assert len({task.token for task in tasks.values()}) == len(tasks)
+    assert tasks["direct"].log.parent == tmp_path / "state" / "logs" / "direct"
+    assert tasks["direct"].log.name == f"sample=b.{tasks['direct'].token}.log"
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_direct_task_knows_its_files_and_its_command(tmp_path: Path) -> None:
+    task = made(tmp_path, SNAKEFILE)[0]["direct"]
+    assert isinstance(task.work, DirectTask)
+    assert task.work.command.endswith("echo b >b.txt")
+    assert (task.work.outputs, task.work.directories, task.work.logs) == (("b.txt", "b.d"), ("b.d",), ("b.log",))
+    assert (task.work.threads, task.work.container, task.nested_because) == (3, None, None)
+    assert (task.request.select, task.request.walltime, task.bundle) == ("1:ncpus=3", 120, 4)
+    assert task.label == "rule direct (sample=b)"
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_nested_task_has_its_description_with_it(tmp_path: Path) -> None:
+    task = made(tmp_path, SNAKEFILE, bundle=2)[0]["nested"]
+    assert isinstance(task.work, NestedTask)
+    description = Description.from_json(task.work.description)
+    assert [(target.rule, target.wildcards) for target in description.targets] == [("nested", {})]
+    assert description.runtime is None
+    assert task.nested_because == "its rule has a benchmark:"
+    assert task.bundle == 2
+
+
+@pytest.mark.usefixtures("declared")
+def test_tasks_of_a_run_share_its_folders_and_what_the_workflow_declares_and_no_more(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        _, surroundings = made(tmp_path, SNAKEFILE)
+    finally:
+        os.umask(umask)
+    assert (surroundings.workdir, surroundings.umask, surroundings.latency_wait) == (tmp_path, 0o027, 7)
+    assert surroundings.records.parent == surroundings.ended.parent
+    assert surroundings.environment["DECLARED"] == "a secret"
+    assert surroundings.environment["PATH"] == os.environ["PATH"]
+    assert "UNDECLARED" not in surroundings.environment
+
+
+def test_tasks_of_one_image_and_the_same_options_share_a_container_and_others_do_not(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    rules = "".join(
+        f"""
+    rule {name}:
+        output: "{name}.txt"
+        container: "{image}"
+        resources: container_args="{options}"
+        shell: "touch {{output}}"
+    """
+        for name, image, options in [("a", "x", ""), ("b", "x", ""), ("c", "y", ""), ("d", "x", "--cleanenv")]
+    )
+    tasks, _ = made(
+        tmp_path,
+        f'{rules}\n    rule all:\n        default_target: True\n        input: expand("{{n}}.txt", n=list("abcd"))\n',
+        lambda value: Found(Path("/library", value), ImageKind.SIF),
+        container_environment,
+    )
+    boxes = {rule: task.work.container for rule, task in tasks.items() if isinstance(task.work, DirectTask)}
+    assert boxes["a"] == boxes["b"]
+    assert len({boxes["a"], boxes["c"], boxes["d"]}) == 3
+
+
+@pytest.mark.parametrize("benchmark", ["", 'benchmark: "a.tsv"'])
+def test_an_image_that_is_to_be_pulled_is_named_by_where_it_will_be(
+    benchmark: str, tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    snakefile = f"""
+    rule a:
+        output: "a.txt"
+        container: "docker://x"
+        {benchmark}
+        shell: "touch {{output}}"
+    """
+    missing = Missing("docker://x", Path("/store/x.sif"))
+    (task,) = made(tmp_path, snakefile, lambda _: missing, container_environment)[0].values()
+    assert task.missing == ("docker://x",)
+    if isinstance(task.work, DirectTask):
+        assert task.work.container is not None
+        assert task.work.container.image == Path("/store/x.sif")
+    else:
+        assert json.loads(task.work.description)["images"] == {"docker://x": "/store/x.sif"}
+
+
+# Options for GPUs
 
 
 def test_a_job_that_asks_for_gpus_gets_the_option_for_nvidia() -> None:
