@@ -6,7 +6,7 @@ from .pbs import Pbs, PbsError, max_array_size
 from .tasks.request import Request
 
 LARGEST = 10_000
-"""Subjobs of an array where neither PBS nor the user says anything: PBS's own default."""
+"""Subjobs of an array where PBS says nothing: its own default."""
 
 
 class ArrayLimits:
@@ -14,7 +14,7 @@ class ArrayLimits:
 
     def __init__(self, pbs: Pbs, wanted: int | None, debug: Callable[[str], None]) -> None:
         self._pbs = pbs
-        self._wanted = wanted or LARGEST
+        self._wanted = wanted
         self._debug = debug
         self._by_queue: dict[str | None, int] = {}
 
@@ -27,8 +27,9 @@ class ArrayLimits:
                 self._by_queue[request.queue] = max_array_size(self._pbs, request.queue) or LARGEST
             except PbsError as error:
                 self._debug(f"PBS does not say how large arrays may be: {error}")
-                return self._wanted
-        return min(self._wanted, self._by_queue[request.queue])
+                return self._wanted or LARGEST
+        allowed = self._by_queue[request.queue]
+        return min(self._wanted or allowed, allowed)
 
     def allow_none(self, queue: str | None) -> None:
         """Take note that a queue refuses arrays."""

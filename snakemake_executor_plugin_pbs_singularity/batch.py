@@ -50,9 +50,11 @@ class Batch:
         """Give how many tasks its largest bundle has."""
         return max(map(len, self.bundles))
 
-    def single_jobs(self) -> list["Batch"]:
-        """Give it as batches of one bundle each."""
-        return [Batch(new_token(), (bundle,)) for bundle in self.bundles]
+    def cut(self, size: int) -> list["Batch"]:
+        """Give it as batches of at most so many bundles, itself if that is what it is."""
+        if len(self.bundles) <= size:
+            return [self]
+        return [Batch(new_token(), tuple(bundles)) for bundles in _cut(self.bundles, size)]
 
 
 def form_batches(tasks: Iterable[Task], limit: Callable[[Request], int]) -> list[Batch]:

@@ -14,7 +14,7 @@ from .settings import ExecutorSettings
 from .site import Site
 from .task import exec_options, resolve_images
 from .tasks.planning import known_resources
-from .tasks.request import build_request
+from .tasks.request import build_request, bundle_size
 
 
 def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> None:
@@ -29,7 +29,9 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
     for job in jobs:
         rule = job.rule.name
         try:
-            request = build_request(rule, job.threads, known_resources(job), settings)
+            resources = known_resources(job)
+            request = build_request(rule, job.threads, resources, settings)
+            bundle_size(rule, resources, settings)
             exec_options(job, rule, request, site)
             if (rule, job.container_img_url) not in checked:
                 checked.add((rule, job.container_img_url))

@@ -198,16 +198,17 @@ class Executor(RemoteExecutor):
     def _submit(self, tasks: list[Task]) -> None:
         """Submit tasks that became ready together, alike ones as arrays."""
         for batch in form_batches(tasks, self._limits.most):
-            if self._collector.stopped.is_set():
-                return
-            self._submit_batch(batch)
+            for smaller in batch.cut(self._limits.most(batch.request)):  # meanwhile arrays may have been refused
+                if self._collector.stopped.is_set():
+                    return
+                self._submit_batch(smaller)
 
     def _submit_batch(self, batch: Batch) -> None:
         """Submit a batch, as single jobs if PBS takes those but not the array; refuse its tasks if it takes neither."""
         try:
             self._give_to_pbs(batch)
         except PbsError as error:
-            first, *others = batch.single_jobs()
+            first, *others = batch.cut(1)
             if error.kind is not ErrorKind.REFUSED or not others:
                 self._refuse_batch(batch, error)
                 return

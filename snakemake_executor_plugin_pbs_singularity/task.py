@@ -108,7 +108,7 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         label=one_line(f"{'group' if job.is_group() else 'rule'} {rule}{f' ({wildcards})' if wildcards else ''}"),
         rule=rule,
         request=request,
-        bundle=bundle_size(rule, resources, settings),
+        bundle=settings.bundle if job.is_group() else bundle_size(rule, resources, settings),
         log=log,
         work=work,
         nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,

@@ -143,7 +143,8 @@ class Watch:
             for batch in hiding:
                 self._ask_closely(batch)
         except PbsError as error:
-            self._next = time.monotonic() + self._least
+            if is_time:
+                self._next = time.monotonic() + self._least
             if not self._is_away:
                 self._warn(f"PBS does not say how the jobs are; they count as running. {error}")
             self._is_away = True
@@ -165,16 +166,17 @@ class Watch:
         """Remember what PBS says of a batch, and say once what keeps it from starting."""
         batch.status = said
         batch.asked_closely = False
-        if not batch.is_array or said.state is State.UNKNOWN:
-            for job in list(batch.jobs.values()):
-                job.note(said)
+        was_unknown = [job for job in list(batch.jobs.values()) if job.status and job.status.state is State.UNKNOWN]
+        is_said_of = list(batch.jobs.values()) if not batch.is_array or said.state is State.UNKNOWN else was_unknown
+        for job in is_said_of:
+            job.note(said)
         waiting = explain_waiting(said)
         if waiting is not None and waiting.problem not in batch.warned:
             batch.warned.add(waiting.problem)
             self._warn(f"{batch.title} (PBS job {batch.id}): {waiting}")
 
     def _ask_closely(self, batch: SubmittedBatch) -> None:
+        batch.asked_closely = True  # also if no answer comes: others are not to wait for it
         for job_id, said in subjob_status(self._pbs, batch.id).items():
             if job_id in batch.jobs:
                 batch.jobs[job_id].note(said)
-        batch.asked_closely = True

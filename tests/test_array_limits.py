@@ -45,7 +45,7 @@ def request(queue: str | None = None, *extra: str) -> Request:
     [
         (None, None, LARGEST),
         (None, 100, 100),
-        (None, 50_000, LARGEST),
+        (None, 50_000, 50_000),
         (7, None, 7),
         (7, 100, 7),
         (7, 3, 3),

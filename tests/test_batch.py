@@ -156,7 +156,7 @@ def test_a_batch_is_called_by_its_task_or_by_its_rules() -> None:
 
 def test_a_batch_that_is_refused_as_an_array_is_taken_apart_by_bundles() -> None:
     bundles = ((task(), task()), (task(),))
-    singles = Batch("x", bundles).single_jobs()
+    singles = Batch("x", bundles).cut(1)
     assert [single.bundles for single in singles] == [(bundles[0],), (bundles[1],)]
     assert len({"x", *(single.token for single in singles)}) == 3
 

@@ -185,7 +185,6 @@ def test_an_array_that_vanishes_between_two_questions_says_nothing_of_its_subjob
     assert [job.status for job in batch.jobs.values()] == [None, None]
 
 
-@pytest.mark.xfail(reason="watch.py keeps calling them over", strict=True)
 def test_subjobs_of_an_array_that_pbs_knows_again_are_not_over(server: Server) -> None:
     """Law 3: what is over since PBS did not know it must not be called lost while PBS says that it runs."""
     batch = server.submit("1[].vm", 1, 1)

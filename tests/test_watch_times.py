@@ -110,7 +110,6 @@ def test_subjobs_that_could_not_be_asked_for_are_asked_for_later(server: Server)
     assert [job.status for job in batch.jobs.values()] == [DONE, RUNNING]
 
 
-@pytest.mark.xfail(reason="watch.py asks for them at each look", strict=True)
 def test_subjobs_that_cannot_be_asked_for_are_not_asked_for_more_often_than_pbs_may_be(server: Server) -> None:
     server.submit("1[].vm", 1, 1)
     server.says["1[].vm"] = array(1)
@@ -119,7 +118,6 @@ def test_subjobs_that_cannot_be_asked_for_are_not_asked_for_more_often_than_pbs_
     assert len(server.asked_closely) <= 6
 
 
-@pytest.mark.xfail(reason="watch.py puts the next question off at each look", strict=True)
 def test_an_array_whose_subjobs_cannot_be_asked_for_keeps_no_other_job_from_being_asked_about(server: Server) -> None:
     server.submit("1[].vm", 1, 1)
     job = server.submit("2.vm", 1).jobs["2.vm"]

@@ -1,24 +1,24 @@
 # What a batch's script does on the node around the commands of its tasks. POSIX shell. Where a program has to be
 # started, it is first looked whether there is anything to do: each start costs a millisecond. Variables begin with
-# an underscore, as those that a workflow declares may have any other name.
+# _pbs_, as those that a workflow declares may have any other name.
 
 task() { # TOKEN LOG: what follows, up to finish, is this task's
-    _record=$_records/$1
+    _pbs_record=$_pbs_records/$1
     [ -d "${2%/*}" ] || mkdir -p "${2%/*}"
     exec >"$2" 2>&1
-    _started=$(date +%s)
-    cd "$_workdir" || finish 1
+    _pbs_started=$(date +%s)
+    cd "$_pbs_workdir" || finish 1
     export PBS_O_WORKDIR="$PWD" # qsub may have been started elsewhere
 }
 
-_host=$(uname -n)
+_pbs_host=$(uname -n)
 
 write_record() { # EXIT_STATUS: whoever finds a record finds a whole one
-    _ended=$(date +%s)
+    _pbs_ended=$(date +%s)
     printf 'exit_status=%s\nstarted=%s\nended=%s\nhost=%s\npbs_jobid=%s\n' \
-        "$1" "$_started" "$_ended" "$_host" "$PBS_JOBID" >"$_record.part" &&
-        mv -f "$_record.part" "$_record" &&
-        if [ "$_is_bundle" ]; then : >"$_ended_tasks/${_record##*/}"; fi
+        "$1" "$_pbs_started" "$_pbs_ended" "$_pbs_host" "$PBS_JOBID" >"$_pbs_record.part" &&
+        mv -f "$_pbs_record.part" "$_pbs_record" &&
+        if [ "$_pbs_is_bundle" ]; then printf '' >"$_pbs_ended_tasks/${_pbs_record##*/}"; fi
 }
 
 finish() { # EXIT_STATUS
@@ -27,22 +27,22 @@ finish() { # EXIT_STATUS
 }
 
 refuse_protected() { # OUTPUT...
-    for _output; do
-        if [ -e "$_output" ] && [ ! -w "$_output" ] && [ ! -L "$_output" ]; then
+    for _pbs_output; do
+        if [ -e "$_pbs_output" ] && [ ! -w "$_pbs_output" ] && [ ! -L "$_pbs_output" ]; then
             printf 'The output %s is write-protected. Remove it, or its write protection, to make it again.\n' \
-                "$_output" >&2
+                "$_pbs_output" >&2
             finish 1
         fi
     done
 }
 
 remove() { # FILE...
-    for _file; do
-        if [ -d "$_file" ] && [ ! -L "$_file" ]; then
-            rmdir "$_file" 2>/dev/null ||
-                printf 'Kept the non-empty folder %s, which is not declared as directory().\n' "$_file" >&2
-        elif [ -e "$_file" ] || [ -L "$_file" ]; then
-            [ "$_file" = /dev/null ] || rm -f "$_file" || finish 1
+    for _pbs_file; do
+        if [ -d "$_pbs_file" ] && [ ! -L "$_pbs_file" ]; then
+            rmdir "$_pbs_file" 2>/dev/null ||
+                printf 'Kept the non-empty folder %s, which is not declared as directory().\n' "$_pbs_file" >&2
+        elif [ -e "$_pbs_file" ] || [ -L "$_pbs_file" ]; then
+            [ "$_pbs_file" = /dev/null ] || rm -f "$_pbs_file" || finish 1
         fi
     done
 }
@@ -52,23 +52,23 @@ remove_folders() { # FOLDER...
 }
 
 make_folders() { # FOLDER...
-    for _folder; do
-        [ -d "$_folder" ] || mkdir -p "$_folder" || finish 1
+    for _pbs_folder; do
+        [ -d "$_pbs_folder" ] || mkdir -p "$_pbs_folder" || finish 1
     done
 }
 
 await() { # INPUT...
-    for _input; do
-        _waited=0
-        until [ -e "$_input" ]; do
-            if [ "$_waited" -ge "$_latency_wait" ]; then
+    for _pbs_input; do
+        _pbs_waited=0
+        until [ -e "$_pbs_input" ]; do
+            if [ "$_pbs_waited" -ge "$_pbs_latency_wait" ]; then
                 printf 'The input file %s is not there after %s seconds. Raise --latency-wait if it is only late.\n' \
-                    "$_input" "$_waited" >&2
+                    "$_pbs_input" "$_pbs_waited" >&2
                 finish 1
             fi
             sleep 1
-            ls -a "${_input%/*}" >/dev/null 2>&1
-            _waited=$((_waited + 1))
+            ls -a "${_pbs_input%/*}" >/dev/null 2>&1
+            _pbs_waited=$((_pbs_waited + 1))
         done
     done
 }
@@ -80,88 +80,88 @@ use_threads() { # NUMBER: as snakemake/shell.py does
 
 use_tmpdir() { # [FOLDER]: without one, what Python's tempfile.gettempdir() would find on the node
     if [ $# -gt 0 ]; then
-        _tmpdir=$1
+        _pbs_tmpdir=$1
     else
-        for _tmpdir in "$TMPDIR" "$TEMP" "$TMP" /tmp /var/tmp /usr/tmp "$PWD"; do
-            [ -d "$_tmpdir" ] && [ -w "$_tmpdir" ] && break
+        for _pbs_tmpdir in "$TMPDIR" "$TEMP" "$TMP" /tmp /var/tmp /usr/tmp "$PWD"; do
+            [ -d "$_pbs_tmpdir" ] && [ -w "$_pbs_tmpdir" ] && break
         done
     fi
-    [ -d "$_tmpdir" ] || mkdir -p -- "$_tmpdir" || finish 1
-    export TMPDIR="$_tmpdir" TMP="$_tmpdir" TEMPDIR="$_tmpdir" TEMP="$_tmpdir"
-    case $_tmpdir in # a container has some of them anyway, and some --bind would take apart
-        "" | /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) _bound_tmpdir= ;;
-        *) _bound_tmpdir=$_tmpdir ;;
+    [ -d "$_pbs_tmpdir" ] || mkdir -p -- "$_pbs_tmpdir" || finish 1
+    export TMPDIR="$_pbs_tmpdir" TMP="$_pbs_tmpdir" TEMPDIR="$_pbs_tmpdir" TEMP="$_pbs_tmpdir"
+    case $_pbs_tmpdir in # a container has some of them anyway, and some --bind would take apart
+        "" | /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) _pbs_bound_tmpdir= ;;
+        *) _pbs_bound_tmpdir=$_pbs_tmpdir ;;
     esac
 }
 
 # Bundles. PBS may begin one again, as when its node was lost: what has ended must not run a second time.
 
-_is_bundle=
-_failed=0
+_pbs_is_bundle=
+_pbs_failed=0
 
 has_ended() { # TOKEN
-    [ -e "$_ended_tasks/$1" ]
+    [ -e "$_pbs_ended_tasks/$1" ]
 }
 
 # Tasks of a bundle that share a container: their commands go to one shell in it, which says how each has ended.
 
-_waiting= # tokens of the tasks that have not run
+_pbs_waiting= # tokens of the tasks that have not run
 
 add() { # TOKEN LOG COMMANDS
-    _waiting="${_waiting:+$_waiting }$1"
-    eval "_log_$1=\$2 _commands_$1=\$3"
+    _pbs_waiting="${_pbs_waiting:+$_pbs_waiting }$1"
+    eval "_pbs_log_$1=\$2 _pbs_commands_$1=\$3"
 }
 
 run_together() { # CONTAINER SHELL THREADS [TMPDIR]
-    [ -z "$_waiting" ] || (run_waiting "$@") || _failed=1
-    _waiting=
+    [ -z "$_pbs_waiting" ] || (run_waiting "$@") || _pbs_failed=1
+    _pbs_waiting=
 }
 
 run_waiting() { # as run_together; in another container, if one ends before all have run
-    cd "$_workdir" || exit 1
+    cd "$_pbs_workdir" || exit 1
     export PBS_O_WORKDIR="$PWD"
-    _container=$1 _shell=$2
+    _pbs_container=$1 _pbs_shell=$2
     use_threads "$3"
     shift 3
     use_tmpdir "$@"
-    while [ -n "$_waiting" ]; do
-        eval "_log=\$_log_${_waiting%% *}"
-        _left=$(
+    while [ -n "$_pbs_waiting" ]; do
+        eval "_pbs_log=\$_pbs_log_${_pbs_waiting%% *}"
+        _pbs_left=$(
             {
-                for _token in $_waiting; do eval "printf '%s\\n' \"\$_commands_$_token\""; done |
-                    "$_container" "$_shell" -s 2>>"$_log"
+                for _pbs_token in $_pbs_waiting; do eval "printf '%s\\n' \"\$_pbs_commands_$_pbs_token\""; done |
+                    "$_pbs_container" "$_pbs_shell" -s 2>>"$_pbs_log"
                 echo "container $?"
-            } | write_records $_waiting
+            } | write_records $_pbs_waiting
         )
-        [ "${_left%% *}" = 0 ] || _failed=1
-        _waiting=${_left#* }
+        [ "${_pbs_left%% *}" = 0 ] || _pbs_failed=1
+        _pbs_waiting=${_pbs_left#* }
     done
-    return "$_failed"
+    return "$_pbs_failed"
 }
 
 write_records() { # TOKEN...: reads lines with token and exit status; prints 1 if a task failed, and what is left
-    _started=$(date +%s)
-    _status=1
-    while read -r _token _code; do
-        case $_token in
-            container) _status=$_code ;;
+    _pbs_started=$(date +%s)
+    _pbs_status=1
+    while read -r _pbs_token _pbs_code; do
+        case $_pbs_token in
+            container) _pbs_status=$_pbs_code ;;
             "$1")
-                write_record_of "$1" "$_code"
+                write_record_of "$1" "$_pbs_code"
                 shift
                 ;;
         esac
     done
     if [ $# -gt 0 ]; then # the container, not its command, has ended this one
-        [ "$_status" -ne 0 ] || _status=1
-        write_record_of "$1" "$_status"
+        [ "$_pbs_status" -ne 0 ] || _pbs_status=1
+        write_record_of "$1" "$_pbs_status"
         shift
     fi
-    echo "$_failed $*"
+    echo "$_pbs_failed $*"
 }
 
 write_record_of() { # TOKEN EXIT_STATUS
-    _record=$_records/$1
+    _pbs_record=$_pbs_records/$1
     write_record "$2"
-    _started=$_ended
-    [ "$2" -eq 0 ] || _failed=1
+    _pbs_started=$_pbs_ended
+    [ "$2" -eq 0 ] || _pbs_failed=1
 }

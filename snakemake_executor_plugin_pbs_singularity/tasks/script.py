@@ -16,7 +16,8 @@ from pathlib import Path
 from ..text import one_line
 
 _FUNCTIONS = Path(__file__).with_name("functions.sh")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"(?!_pbs_)[A-Za-z_][A-Za-z0-9_]*")
+"""A variable that the script can export: those of its own begin with `_pbs_`."""
 _LONGEST_TITLE = 200
 """Characters of a title that the server gets: wildcards can be of any length, its script stays below 4 KiB."""
 _POSIX_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
@@ -35,7 +36,8 @@ class Surroundings:
     umask: int
     environment: Mapping[str, str]
     """Declared variables and those without which the same command would not be the same. No shell can export a
-    variable whose name is not made of letters, digits and underscores: it is left out."""
+    variable whose name is not made of letters, digits and underscores: it is left out, as is what begins with
+    `_pbs_`, like the script's own."""
     latency_wait: int
     """Seconds that an input may be late."""
 
@@ -117,12 +119,12 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
         f"umask {surroundings.umask:04o}",
     ]
     definitions = [
-        '[ -n "$_bundle" ] || exit 1',
-        "_nl='\n'",
-        f"_workdir={shlex.quote(str(surroundings.workdir))}",
-        f"_records={shlex.quote(str(surroundings.records))}",
-        f"_ended_tasks={shlex.quote(str(surroundings.ended))}",
-        f"_latency_wait={surroundings.latency_wait}",
+        '[ -n "$_pbs_bundle" ] || exit 1',
+        "_pbs_nl='\n'",
+        f"_pbs_workdir={shlex.quote(str(surroundings.workdir))}",
+        f"_pbs_records={shlex.quote(str(surroundings.records))}",
+        f"_pbs_ended_tasks={shlex.quote(str(surroundings.ended))}",
+        f"_pbs_latency_wait={surroundings.latency_wait}",
         *(
             f"export {name}={shlex.quote(value)}"
             for name, value in surroundings.environment.items()
@@ -130,10 +132,10 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
         ),
         _FUNCTIONS.read_text(encoding="utf-8"),
         *(_define(name, starter, surroundings.workdir) for starter, name in starters.items()),
-        'eval "$_bundle"; exit "$_failed"',  # in one line: the shell reads on only when it has done that
+        'eval "$_pbs_bundle"; exit "$_pbs_failed"',  # in one line: the shell reads on only when it has done that
     ]
     lines_above = len(opening) + 1 + sum(part.count("\n") + 1 for part in definitions)
-    find = f'_bundle=$(sed -n "$(($1 + {lines_above + 1})){{p;q;}}" "$0")'
+    find = f'_pbs_bundle=$(sed -n "$(($1 + {lines_above + 1})){{p;q;}}" "$0")'
     lines = (_bundle_line(bundle, starters) for bundle in bundles)
     return "".join(f"{part}\n" for part in chain(opening, [find], definitions, lines))
 
@@ -188,7 +190,7 @@ def _name_starters(tasks: Iterable[DirectTask | NestedTask]) -> dict[_Starter, s
 def _define(name: str, starter: _Starter, workdir: Path) -> str:
     """Give the definition of such a function."""
     if isinstance(starter, Container):
-        command = f'{_exec(starter, workdir)} ${{_bound_tmpdir:+--bind "$_bound_tmpdir"}}'
+        command = f'{_exec(starter, workdir)} ${{_pbs_bound_tmpdir:+--bind "$_pbs_bound_tmpdir"}}'
         return f'{name}() {{\n{command} {shlex.quote(str(starter.image))} "$@"\n}}'
     python, precommand = starter
     nested = shlex.join([python, "-P", "-m", "snakemake_executor_plugin_pbs_singularity.nested"])
@@ -200,11 +202,11 @@ def _bundle_line(bundle: Sequence[DirectTask | NestedTask], starters: Mapping[_S
     """Give the line that runs the tasks of a bundle."""
     if len(bundle) == 1:
         return _whole(bundle[0], starters)
-    parts = ["_is_bundle=yes"]
+    parts = ["_pbs_is_bundle=yes"]
     for shared, group in groupby(bundle, _shared):
         tasks = list(group)
         if shared is None or len(tasks) == 1:
-            parts += [f"has_ended {task.token} || ( {_whole(task, starters)} ) || _failed=1" for task in tasks]
+            parts += [f"has_ended {task.token} || ( {_whole(task, starters)} ) || _pbs_failed=1" for task in tasks]
         else:
             parts += [_added(task) for task in tasks if isinstance(task, DirectTask)]
             tmpdir = [] if shared.tmpdir is None else [_word(shared.tmpdir)]
@@ -248,7 +250,7 @@ def _added(task: DirectTask) -> str:
     # In braces, so that what the shell itself says of the command, such as Killed, is in the same log
     commands = f"{{ {command}; }} >>{shlex.quote(str(task.log))} 2>&1 </dev/null; echo {task.token} $?"
     added = f"add {task.token} {_word(str(task.log))} {_word(commands)}"
-    return f"has_ended {task.token} || {{ ( {_prepared(task)} ) && {added}; }} || _failed=1"
+    return f"has_ended {task.token} || {{ ( {_prepared(task)} ) && {added}; }} || _pbs_failed=1"
 
 
 def _prepared(task: DirectTask) -> str:
@@ -279,4 +281,4 @@ def _path(path: str) -> str:
 
 def _word(text: str) -> str:
     """Quote a word so that it stays in one line of the script, whatever it holds."""
-    return '"$_nl"'.join(shlex.quote(part) for part in text.split("\n"))
+    return '"$_pbs_nl"'.join(shlex.quote(part) for part in text.split("\n"))

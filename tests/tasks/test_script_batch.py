@@ -26,7 +26,7 @@ from .test_script_quoting import NASTY
 shells = st.sampled_from(SHELLS)
 VARIABLES = set(
     re.findall(
-        r"\b_[a-z_]+",
+        r"\b_pbs_[a-z_]+",
         Path(module.__file__).with_name("functions.sh").read_text() + Path(module.__file__).read_text(),
     )
 )
@@ -119,7 +119,7 @@ def test_whatever_they_hold_each_bundle_is_one_line_at_the_end(
     surroundings = Surroundings(workdir, workdir, workdir, 0o022, {"DECLARED": value}, 0)
     script = batch_script(title, bundles, surroundings).split("\n")
     assert script[-1] == ""
-    assert script[-2 - len(bundles)].startswith('eval "$_bundle"')
+    assert script[-2 - len(bundles)].startswith('eval "$_pbs_bundle"')
     for line in script[-1 - len(bundles) : -1]:
         assert not any(line.startswith(word) for word in ("#", " ")), line
         assert len(list(shlex.shlex(line, punctuation_chars=True, posix=True))) > 1  # its quotes are balanced
@@ -222,8 +222,16 @@ def test_a_command_sees_what_was_declared_and_nothing_of_the_script(kind: int, s
 @each_shell
 @pytest.mark.parametrize("kind", range(6))
 def test_a_variable_may_be_called_as_anything_in_the_script(kind: int, sh: str, node: Node) -> None:
-    assert {"_record", "_status", "_token"} <= VARIABLES
-    words = {name.lstrip("_") for name in VARIABLES} | {"label", "task", "script", "waited", "add", "finish", "i"}
+    assert {"_pbs_record", "_pbs_status", "_pbs_token"} <= VARIABLES
+    words = {name.removeprefix(prefix) for name in VARIABLES for prefix in ("_pbs", "_pbs_")} | {
+        "label",
+        "task",
+        "script",
+        "waited",
+        "add",
+        "finish",
+        "i",
+    }
     declared = {**node.surroundings.environment, **{name: f"my {name}" for name in words}}
     ended = node.run_bundle(tasks_of_each_kind(node, "env -0 >seen")[kind], sh, environment=declared)
     assert ended.status == 0, ended
