@@ -78,11 +78,13 @@ def _script(site: Site, case: Case, folder: Path) -> Path:
 
 def _cpu_seconds(command: list[str], folder: Path, environment: Mapping[str, str]) -> float:
     """Run a command to its end and give the CPU seconds of all its processes. Raises RunError if it fails."""
-    process = subprocess.Popen(
-        command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    with (folder / "said").open("wb") as said:
+        process = subprocess.Popen(
+            command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
+        _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise RunError(f"`{' '.join(command)}` failed with exit status {process.returncode}")
+        words = (folder / "said").read_text(errors="replace")[-2000:]
+        raise RunError(f"`{' '.join(command)}` failed with exit status {process.returncode}: {words}")
     return usage.ru_utime + usage.ru_stime
