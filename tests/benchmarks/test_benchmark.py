@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_no_job_and_keeps_what_was_measured(
         return subprocess.run(["qselect"], env=environment, capture_output=True, text=True, timeout=60).stdout
 
     results = tmp_path / "results"
-    command = [sys.executable, "-m", "benchmarks", "--sizes=2,500", "--ways=array", "--kinds=container"]
+    command = [sys.executable, "-m", "benchmarks", "--sizes=2,500", "--repeats=1", "--ways=array", "--kinds=container"]
     process = subprocess.Popen(
         [*command, f"--results={results}"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
