@@ -81,11 +81,11 @@ def _measure_cases(measuring: Measuring, work: Path, progress: Progress) -> None
             task = progress.add_task(what)
             is_good, said = _run(measuring, case, repeat, work / str(number))
             progress.remove_task(task)
+            measuring.save()
             measuring.console.print(f"{what}: {said}", soft_wrap=True)
             if not is_good:
                 total -= wanted[case] - repeat
                 wanted[case] = 0
-            measuring.save()
 
 
 def _run(measuring: Measuring, case: Case, repeat: int, place: Path) -> tuple[bool, str]:
