@@ -111,7 +111,7 @@ MADE = {
 
 
 FAILING = r"""
-LAST = {"member": 4, "mended": 3, "long": 3, "deleted": 3, "whole": 2}
+LAST = {"member": 4, "mended": 3, "long": 3, "deleted": 3, "whole": 2, "held": 2}
 
 rule all:
     input: [f"{rule}/{n}" for rule, count in LAST.items() for n in range(count)], expand("after/{n}", n=range(4))
@@ -145,6 +145,10 @@ use rule long as deleted with:
 use rule long as whole with:
     output: "whole/{n}"
     resources: mem_mb=30
+
+use rule long as held with:
+    output: "held/{n}"
+    resources: pbs_extra="-h"
 """
 
 SHORTEN = """
@@ -171,7 +175,7 @@ def failing_run(
 ) -> Iterator[tuple[Path, Running]]:
     """A run in which a job of each array fails, which goes on while others are tested, as it takes its time.
 
-    One job is deleted by hand, and so is what is left of an array.
+    A job is deleted by hand, and so are an array that waits and what is left of one that runs.
     """
     folder = write(tmp_path_factory.mktemp("failing"), {"Snakefile": FAILING})
     path = wrap(tmp_path_factory.mktemp("short") / "bin", environment, {"qsub": SHORTEN})
@@ -181,8 +185,8 @@ def failing_run(
         wait_until(lambda: has_started(running, "whole (n=1)"), "a job of the array to be deleted runs")
         wait_until(lambda: "(Rule: whole)" in running.said, "another of its jobs is reported")
         ids = {job.label: job.pbs_id for job in harness.submitted_in(running.said)}
-        assert pbs_command(environment, "qdel", ids["deleted (n=1)"]).returncode == 0
-        assert pbs_command(environment, "qdel", array_of(ids["whole (n=1)"])).returncode == 0
+        arrays = [array_of(ids[label]) for label in ("whole (n=1)", "held (n=1)")]
+        assert pbs_command(environment, "qdel", ids["deleted (n=1)"], *arrays).returncode == 0
         yield folder, running
 
 
@@ -365,8 +369,9 @@ def test_a_job_of_an_array_that_somebody_deleted_says_so(failing: Run) -> None:
     assert "deleted" in failing.error_of("deleted/1")
 
 
-def test_a_job_of_an_array_that_somebody_deleted_whole_says_so(failing: Run) -> None:
-    assert "deleted" in failing.error_of("whole/1")
+@pytest.mark.parametrize("output", ["whole/1", "held/0", "held/1"])
+def test_a_job_of_an_array_that_somebody_deleted_whole_says_so(failing: Run, output: str) -> None:
+    assert "deleted" in failing.error_of(output)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +390,7 @@ def test_a_job_of_an_array_is_tried_again_alone(failing: Run) -> None:
 
 
 def test_no_job_of_an_array_is_said_to_have_failed_that_has_not(failing: Run) -> None:
-    assert failing.said.count("Error in rule") == 5  # one of them is tried again
+    assert failing.said.count("Error in rule") == 7  # one of them is tried again
 
 
 HELD = """
