@@ -28,8 +28,8 @@ bench: $(VENV)/.installed-bench ## Compare with hand-written arrays: hours; PBS=
 	@$(RUN) -m benchmarks $(ARGS)
 
 clean: ## Remove what make made; downloads stay in the cache folder
-	rm -rf $(VENV) build dist demo-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find $(PACKAGE) tests tools workflows -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) build dist demo-results benchmark-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(PACKAGE) benchmarks tests tools workflows -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -81,7 +81,6 @@ class Executor(RemoteExecutor):
                 "--immediate-submit does not go with the executor pbs-singularity: leave it out. Jobs are submitted "
                 "as soon as their input is there."
             )
-        self.next_seconds_between_status_checks = QUICKEST_POLL
         state = Path(".snakemake", "pbs-singularity").absolute()
         jobs = [job for job in self.dag.needrun_jobs() if not job.is_local]
         self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
@@ -118,6 +117,7 @@ class Executor(RemoteExecutor):
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that are over, and give back the others; submit those whose images have come."""
+        self.next_seconds_between_status_checks = QUICKEST_POLL
         self._submit_waiting()
         if not active_jobs:
             return
