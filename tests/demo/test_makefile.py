@@ -38,7 +38,14 @@ def python(tmp_path):
 def test_make_lists_what_there_is(tmp_path):
     answer = make(tmp_path)
     assert answer.returncode == 0
-    assert [line.split()[1] for line in answer.stdout.splitlines()] == ["help", "demo", "test", "lint", "bench", "clean"]
+    assert [line.split()[1] for line in answer.stdout.splitlines()] == [
+        "help",
+        "demo",
+        "test",
+        "lint",
+        "bench",
+        "clean",
+    ]
 
 
 def test_an_old_python_is_named(tmp_path, python):
