@@ -86,6 +86,11 @@ def test_a_command_gets_names_as_they_are(names: Run, title: str) -> None:
     assert names.text(f"logs/{NAMES[title]}.log") == NAMES[title]
 
 
+def test_jobs_with_awkward_names_are_one_array(names: Run) -> None:
+    (array,) = names.batches("source")
+    assert "[]" in array
+
+
 @pytest.mark.parametrize(("kind", "title"), list(product(["nested", "script"], SOME)))
 def test_a_nested_task_gets_names_as_they_are(names: Run, kind: str, title: str) -> None:
     assert names.text(f"{kind}/{NAMES[title]}.txt") == NAMES[title]
