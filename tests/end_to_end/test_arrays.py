@@ -154,12 +154,12 @@ use rule long as held with:
 SHORTEN = """
 for word; do
     shift
-    [ "$word" != walltime=60 ] || word=walltime=5
+    [ "$word" != walltime=60 ] || word=walltime=8
     set -- "$@" "$word"
 done
 exec REAL "$@"
 """
-"""A qsub that takes 5 seconds for a minute, the least that a rule can ask for."""
+"""A qsub that takes 8 seconds for a minute, the least that a rule can ask for."""
 
 
 def has_started(running: Running, label: str) -> bool:
