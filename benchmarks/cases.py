@@ -18,6 +18,8 @@ class Way(StrEnum):
 
     ARRAY = "array"
     """One ``qsub -J`` of a script written by hand: what all others are compared with."""
+    ARRAY_R = "array-R"
+    """The same with ``qsub -R oe``, which few who write by hand know: PBS then does not copy the output of jobs."""
     SINGLES = "singles"
     """N ``qsub`` of a script written by hand."""
     PLUGIN = "plugin"
@@ -41,11 +43,12 @@ class Way(StrEnum):
     @property
     def is_by_hand(self) -> bool:
         """Tell whether no Snakemake takes part."""
-        return self in (Way.ARRAY, Way.SINGLES)
+        return self in (Way.ARRAY, Way.ARRAY_R, Way.SINGLES)
 
 
 _WORDS = {
     Way.ARRAY: "hand-written array",
+    Way.ARRAY_R: "hand-written array with -R oe",
     Way.SINGLES: "single qsubs by hand",
     Way.PLUGIN: "plugin, arrays",
     Way.BUNDLES: "plugin, bundles of 10",

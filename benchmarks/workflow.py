@@ -69,8 +69,9 @@ def files(case: Case, runtime: Path, image: Path, path: str) -> dict[str, str]:
 
 def command(case: Case, more: Sequence[str] = ()) -> list[str]:
     """Give the command line that runs a case, in the folder of its files; ``more`` are options of Snakemake."""
-    if case.way is Way.ARRAY:
-        return ["qsub", "-J", f"0-{case.size - 1}", "by-hand.sh"]
+    if case.way in (Way.ARRAY, Way.ARRAY_R):
+        without_output = ["-R", "oe"] if case.way is Way.ARRAY_R else []
+        return ["qsub", "-J", f"0-{case.size - 1}", *without_output, "by-hand.sh"]
     if case.way is Way.SINGLES:
         return ["sh", "one-by-one.sh"]
     return [
@@ -118,7 +119,7 @@ def _snakefile(case: Case, image: Path) -> str:
 
 
 def _by_hand(case: Case, runtime: Path, image: Path) -> str:
-    index = "$PBS_ARRAY_INDEX" if case.way is Way.ARRAY else "$job"
+    index = "$job" if case.way is Way.SINGLES else "$PBS_ARRAY_INDEX"
     work = f"echo ${{EPOCHREALTIME-}} > {OUTPUTS}/{index}"
     if case.kind is Kind.CONTAINER:
         work = f'{shlex.join([str(runtime), "exec", str(image)])} sh -c "{work}"'
