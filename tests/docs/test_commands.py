@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MNIST = ROOT / "workflows/mnist"
 PAGES = [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md"), *MNIST.glob("README*.md")]
-RUN_AS_A_WHOLE = {"make test": "these tests", "make demo": "tests/demo"}
+RUN_AS_A_WHOLE = {
+    "make test": "these tests",
+    "make demo": "tests/demo",
+    "make bench": "tests/benchmarks",
+    "make bench PBS=path": "tests/benchmarks, for which PBS=path counts too",
+    'make bench ARGS="--sizes 100,1000 --repeats 5"': "tests/benchmarks, with smaller numbers",
+}
 """Commands that cannot be run from within a test, and what runs them."""
 
 
