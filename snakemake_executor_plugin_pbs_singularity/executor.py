@@ -123,13 +123,13 @@ class Executor(RemoteExecutor):
             return
         self._take_records()
         active = self._not_cancelled(active_jobs)
-        recorded = [
-            (one, Over(self._records.pop(one.token), one.status)) for one in active if one.token in self._records
-        ]
-        self._report(recorded)
+        recorded = [one for one in active if one.token in self._records] if self._records else []
+        self._report([(one, Over(self._records.pop(one.token), one.status)) for one in recorded])
         self._watch.look()
-        for submitted in self._judge(self._not_cancelled(active_jobs)):
-            yield submitted.info
+        self._judge([one for one in active if one.pbs_job.over_since is not None and one.token in self._submitted])
+        for one in active:
+            if one.token in self._submitted:
+                yield one.info
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Delete all jobs of this run from PBS, arrays whole."""
@@ -262,22 +262,21 @@ class Executor(RemoteExecutor):
         took = time.monotonic() - start
         self.next_seconds_between_status_checks = min(max(QUICKEST_POLL, took / SHARE_OF_TIME), SLOWEST_POLL)
 
-    def _judge(self, unrecorded: list[Submitted]) -> list[Submitted]:
-        """Report the tasks without a record that PBS calls over, and give those that are not."""
+    def _judge(self, unrecorded: list[Submitted]) -> None:
+        """Report those of these tasks, which PBS calls over, whose record need not be waited for any longer."""
         now = time.monotonic()
-        going_on, over, untouched = [], [], []
+        over, untouched = [], []
         for one in unrecorded:
             pbs_job = one.pbs_job
             outcome = judge(pbs_job.status, pbs_job.seconds_over(now), self._grace, bundled=pbs_job.is_bundle)
             if outcome is None:
-                going_on.append(one)
-            elif was_untouched(outcome, one.token, pbs_job.tokens):
+                continue
+            if was_untouched(outcome, one.token, pbs_job.tokens):
                 untouched.append(one)
             else:
                 over.append((one, outcome))
         self._report(over)
         self._submit_again(untouched)
-        return going_on
 
     def _submit_again(self, untouched: list[Submitted]) -> None:
         """Submit tasks again that have not begun, as PBS ended their bundle while another of its tasks ran."""
