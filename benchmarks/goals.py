@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .cases import Case, Kind, Way
-from .figures import cpu_beyond, memory_beyond, ratio
+from .figures import memory_beyond, ratio
 from .results import Result, Session, of
 from .spread import Spread, spread
 
@@ -59,7 +59,6 @@ def goals(session: Session) -> list[Goal]:
         Goal("CPU of a direct task on the node beyond `singularity exec`", 30, "ms", True, on_node),
         Goal(f"10,000 {kind} jobs against 1,000, time per job", 1.1, "", True, growth),
         Goal("from a job's end to its report, 95 of 100 jobs", 2, "s", True, _delay(mine)),
-        Goal("CPU for 10,000 jobs beyond Snakemake's own", 10, "s", True, cpu_beyond(results, plugin_many)),
         Goal("memory for 10,000 jobs beyond Snakemake's own", 100, "MiB", True, memory_beyond(results, plugin_many)),
     ]
 

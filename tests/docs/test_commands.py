@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_both_languages_show_the_same_example() -> None:
 def test_make_has_the_targets_that_are_shown() -> None:
     for command in RUN_AS_A_WHOLE:
         answer = subprocess.run(
-            [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            [*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
         )
         assert answer.returncode == 0, answer.stderr
 
