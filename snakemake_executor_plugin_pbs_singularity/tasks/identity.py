@@ -1,0 +1,59 @@
+"""Which job of a workflow a task is, and whether it is still the same: digests that outlive a run of Snakemake."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from .planning import jobs_in
+from .request import Request
+from .script import DirectTask, NestedTask
+
+
+def job_digest(job: Any) -> str:
+    """Give what stands for a job, or a group, of the workflow: its rules and wildcards."""
+    return _digest(sorted((one.rule.name, sorted(one.wildcards_dict.items())) for one in jobs_in(job)))
+
+
+def work_digest(job: Any, work: DirectTask | NestedTask, images: Iterable[Path]) -> str:
+    """Give what stands for all that a task runs: command, images, inputs as they are now.
+
+    Of a nested task counts what Snakemake itself calls a job's code and parameters: its command line says also how this
+    run of Snakemake was started.
+    """
+    if isinstance(work, DirectTask):
+        what: object = replace(work, token="", log=Path())
+    else:
+        what = [(one.rule.name, _code(one.rule), _texts(one.params), _texts(one.output)) for one in jobs_in(job)]
+    inputs = [str(path) for one in jobs_in(job) for path in one.input]
+    scripts = [one.rule.script for one in jobs_in(job) if isinstance(one.rule.script, str)]
+    return _digest([what, [_as_it_is(path) for path in chain(inputs, map(str, images), scripts)]])
+
+
+def request_digest(request: Request) -> str:
+    """Give what stands for all that a task asks PBS for."""
+    return _digest(request)
+
+
+def _code(rule: Any) -> str:
+    return str(rule.shellcmd if rule.shellcmd is not None else rule.run_func_src)
+
+
+def _texts(values: Any) -> list[str]:
+    return [str(value) for value in values]
+
+
+def _as_it_is(path: str) -> tuple[str, int, int]:
+    """Give a file with its size in bytes and when it was last changed, in nanoseconds; zeros if it is not there."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - many of them
+    except OSError:
+        return (path, 0, 0)
+    return (path, facts.st_size, facts.st_mtime_ns)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode(errors="surrogateescape")).hexdigest()[:16]
