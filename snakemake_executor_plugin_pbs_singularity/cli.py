@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from .commands.images import images
+from .commands.jobs import jobs
 
 _DISTRIBUTION = "snakemake-executor-plugin-pbs-singularity"
 _STOP_PATIENCE = 20  # seconds
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 main.add_command(images)
+main.add_command(jobs)
 
 
 @main.command(help=_LOCAL_HELP, context_settings={"ignore_unknown_options": True})

@@ -1,0 +1,121 @@
+"""``pbs-singularity jobs``: what runs of Snakemake have submitted from a working directory and PBS still has."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ..pbs import JobStatus, Pbs, PbsError, State, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
+from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
+from .table import print_table
+
+_STATE = Path(".snakemake", "pbs-singularity")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task that may still be in PBS."""
+
+    id: str
+    state: str
+    """A word of PBS's; "unknown" if PBS does not say."""
+    task: LedgerTask
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether PBS will not run it any more."""
+        return self.state in (State.FINISHED.value, State.UNKNOWN.value)
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="The working directory of the workflow.",
+    show_default=True,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_context
+def jobs(context: click.Context, directory: Path, as_json: bool) -> None:
+    """List the jobs of this working directory that PBS still has, or whose end no run has taken note of yet.
+
+    The next run takes over those that are still wanted. Without a run, they go on by themselves; `cancel` ends them.
+    """
+    context.obj = directory
+    if context.invoked_subcommand is not None:
+        return
+    found = _find(directory)
+    if as_json:
+        click.echo(json.dumps([_values(job) for job in found], indent=2))
+    elif found:
+        print_table(["PBS JOB", "STATE", "TASK", "LOG"], [list(_values(job).values()) for job in found])
+    else:
+        click.echo("No jobs.")
+
+
+@jobs.command()
+@click.argument("ids", metavar="[PBS_JOB]...", nargs=-1)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def cancel(directory: Path, ids: tuple[str, ...], yes: bool) -> None:
+    """Delete jobs of this working directory from PBS: all, or those that are named as the list names them."""
+    there = [job for job in _find(directory) if not job.is_over and (not ids or job.id in ids)]
+    unknown = sorted(set(ids) - {job.id for job in there})
+    if unknown:
+        raise click.ClickException(
+            f"PBS does not have {', '.join(unknown)} of this directory: see pbs-singularity jobs."
+        )
+    if not there:
+        click.echo("No jobs to cancel.")
+        return
+    names = list(dict.fromkeys(job.id for job in there))
+    count = f"{len(names)} PBS job{'' if len(names) == 1 else 's'}"
+    if not yes:
+        click.confirm(f"Delete {count} with {len(there)} tasks?", abort=True, err=True)
+    try:
+        delete(_pbs(), names)
+    except PbsError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Asked PBS to delete {count}. A run that watches them will call them failed.")
+
+
+def _find(directory: Path) -> list[Job]:
+    """Give the tasks of the ledger without an end, with what PBS says of them. Raises ClickException."""
+    try:
+        batches = [batch for batch in read_ledger(directory / _STATE / LEDGER_NAME).values() if batch.live]
+        pbs = _pbs() if batches else None
+        return [job for batch in batches for job in _jobs_of(batch, pbs)] if pbs is not None else []
+    except (OSError, PbsError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _jobs_of(batch: LedgerBatch, pbs: Pbs) -> list[Job]:
+    pbs_id = batch.id or next(iter(find_by_name(pbs, batch.name)), None)
+    if pbs_id is None:
+        return []
+    said = subjob_status(pbs, pbs_id) if batch.size > 1 else status(pbs, [pbs_id])
+    jobs = []
+    for task in batch.live:
+        job_id = subjob_id(pbs_id, task.index) if batch.size > 1 else pbs_id
+        job_status = said.get(job_id, said.get(pbs_id, JobStatus(State.UNKNOWN)))
+        jobs.append(Job(job_id, job_status.state.value, task))
+    return jobs
+
+
+def _pbs() -> Pbs:
+    """Find the PBS that a run in this shell would use."""
+    environment = dict(os.environ)
+    if environment.get("SNAKEMAKE_PBS_SINGULARITY_PBS") == "local":
+        from ..pbs.local import provide
+
+        environment["PATH"] = f"{provide(environment)}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return find_pbs(environment)
+
+
+def _values(job: Job) -> dict[str, str]:
+    return {"pbs_job": job.id, "state": job.state, "task": job.task.label, "log": job.task.log}
