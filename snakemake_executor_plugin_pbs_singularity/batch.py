@@ -3,6 +3,7 @@
 Pure, but for `write_batch`. A bundle is what one subjob runs: a task, or several short ones one after the other.
 """
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -11,8 +12,10 @@ from typing import TypeVar
 
 from .pbs import Submission, job_name
 from .task import Task
+from .tasks.identity import request_digest
 from .tasks.request import Request, qsub_arguments
 from .tasks.script import DirectTask, Surroundings, batch_script, submitted_script
+from .tracking.ledger import LedgerBatch, LedgerTask
 from .tracking.run_folder import RunFolder, new_token, write_private
 
 Bundle = tuple[Task, ...]
@@ -87,6 +90,17 @@ def write_batch(
         size=size,
         max_running=max_running,
     )
+
+
+def ledger_batch(batch: Batch, name: str, folder: RunFolder) -> LedgerBatch:
+    """Give what the ledger is to know of a batch that is about to be submitted."""
+    request = request_digest(batch.request)
+    tasks = {
+        task.token: LedgerTask(task.token, index, task.job_digest, task.work_digest, request, task.label, str(task.log))
+        for index, bundle in enumerate(batch.bundles)
+        for task in bundle
+    }
+    return LedgerBatch(batch.token, name, folder.name, time.time(), len(batch.bundles), tasks)
 
 
 def pbs_log(batch: Batch, index: int | str, folder: RunFolder) -> Path:

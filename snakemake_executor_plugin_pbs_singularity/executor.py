@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,19 +14,24 @@ from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from .adoption import find_left_overs
 from .array_limits import ArrayLimits
-from .batch import Batch, form_batches, write_batch
+from .batch import Batch, form_batches
+from .cancelling import cancel_all
 from .check import check_jobs, point_out_moving_tags
 from .collecting import Collector
+from .contact import Contact
 from .images import ImageError, Pulls
-from .pbs import ErrorKind, JobStatus, PbsError, Verdict, delete, status, submit
+from .pbs import ErrorKind, PbsError, Verdict
 from .reporting.failure import explain, failure_message
 from .site import Site, find_site
 from .task import Resolve, Task, make_surroundings, make_task
-from .tasks.script import Surroundings
+from .tasks.planning import jobs_in
+from .text import count
+from .tracker import Outcome, Submitted, Tracker
+from .tracking.ledger import LEDGER_NAME, open_ledger
 from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty
-from .tracking.witness import ExitRecord, Over, judge, take_records, was_untouched
-from .watch import PbsJob, SubmittedBatch, Watch, submitted_batch
+from .watch import Watch
 
 common_settings = CommonSettings(
     non_local_exec=True,
@@ -46,32 +50,15 @@ SHARE_OF_TIME = 0.05
 """The part of the time that looking at the exit records may take on a slow file system."""
 
 
-@dataclass(frozen=True)
-class Submitted:
-    """A task that PBS has."""
-
-    token: str
-    info: SubmittedJobInfo
-    log: Path
-    pbs_job: PbsJob
-    batch: SubmittedBatch
-
-    @property
-    def status(self) -> JobStatus | None:
-        """Give what PBS last said of it, unless that is said of a whole bundle."""
-        return None if self.pbs_job.is_bundle else self.pbs_job.status
-
-
 class Executor(RemoteExecutor):
     """Runs Snakemake jobs as PBS jobs, their commands in the containers that their rules name."""
 
     def __init__(self, workflow: Any, logger: Any) -> None:
         # The base class starts the thread that calls check_active_jobs: what that reads is made before.
-        self._submitted: dict[str, Submitted] = {}
-        self._records: dict[str, ExitRecord] = {}
         self._pulls = Pulls(self._pull)
         self._waiting: SimpleQueue[Task] = SimpleQueue()
         self._collector = Collector(self._submit, lambda error: self.workflow.scheduler.executor_error_callback(error))
+        self._is_set_up = False
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
@@ -87,13 +74,12 @@ class Executor(RemoteExecutor):
         check_jobs(jobs, self._site, self.executor_settings)
         point_out_moving_tags(jobs, self._site, self.logger.warning)
         self._folder: RunFolder = make_run_folder(state)
-        self._surroundings: Surroundings = make_surroundings(self, self._site, self._folder)
+        self._tracker: Tracker = self._start_tracking(state)
         self._limits = ArrayLimits(self._site.pbs, self.executor_settings.max_array_size, self.logger.debug)
-        least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
-        self._watch: Watch = Watch(self._site.pbs, least, self._say, self.logger.warning)
         self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
         if any(job.container_img_url for job in jobs):
             self._say(f"{self._site.runtime} runs their containers; Snakemake's own integration is not needed.")
+        self._is_set_up = True
 
     def run_jobs(self, jobs: list[Any]) -> None:
         """Have the jobs that are ready submitted; those that still need an image wait for it, the others do not."""
@@ -102,7 +88,7 @@ class Executor(RemoteExecutor):
         for job in jobs:
             self.run_job_pre(job)
             task = self._planned(job, resolve)
-            if task is None:
+            if task is None or self._takes_over(task):
                 continue
             if task.missing:
                 self._pulls.start(task.missing)
@@ -118,41 +104,35 @@ class Executor(RemoteExecutor):
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that are over, and give back the others; submit those whose images have come."""
         self.next_seconds_between_status_checks = QUICKEST_POLL
+        if not self._is_set_up:
+            return
         self._submit_waiting()
+        if replaced := self._tracker.replaced():
+            self._collector.put(replaced)
         if not active_jobs:
             return
-        self._take_records()
-        active = self._not_cancelled(active_jobs)
-        recorded = [one for one in active if one.token in self._records] if self._records else []
-        self._report([(one, Over(self._records.pop(one.token), one.status)) for one in recorded])
-        self._watch.look()
-        self._judge([one for one in active if one.pbs_job.over_since is not None and one.token in self._submitted])
-        for one in active:
-            if one.token in self._submitted:
-                yield one.info
+        tokens = [(info.aux or {})["token"] for info in active_jobs]
+        self._report(self._recorded(tokens))
+        self._tracker.watch.look()
+        outcomes, again = self._tracker.judged(tokens)
+        self._report(outcomes)
+        self._submit_again(again)
+        for token, info in zip(tokens, active_jobs, strict=True):
+            if token in self._tracker.submitted:  # it is neither reported nor cancelled
+                yield info
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Delete all jobs of this run from PBS, arrays whole."""
+        """Delete all jobs of this run from PBS, arrays whole, and wait until it says that they are gone."""
         self._pulls.stop()
         self._collector.stop()
-        ids = list(self._watch.batches)
-        if not ids:
-            return
-        tasks = len(self._submitted)
-        self._say(f"Deleting {_count(len(ids), 'PBS job')} with {_count(tasks, 'task')}.")
-        try:
-            delete(self._site.pbs, ids)
-        except PbsError as error:
-            self.logger.error(f"Jobs may be left in PBS: {error}\nDelete them with: qdel {' '.join(ids)}")
-        else:
-            self._submitted.clear()
+        cancel_all(self._tracker, self._say, self.logger.error)
 
     def shutdown(self) -> None:
         """End the threads and remove what only this run needed."""
         self._collector.stop()
         super().shutdown()
-        if not self._submitted:
-            self._folder.remove()
+        if not self._tracker.submitted:
+            self._tracker.close()
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **details: Any) -> None:
         """Print a job's error without the base class's hint at a cluster's log: the message names the logs."""
@@ -226,19 +206,51 @@ class Executor(RemoteExecutor):
                 self._submit_batch(other)
 
     def _give_to_pbs(self, batch: Batch) -> None:
-        """Write the files of a batch and submit it. Raises PbsError."""
+        """Submit a batch. Raises PbsError."""
+        for task in batch.tasks:
+            self._mark_as_begun(task)
+        for submitted in self._tracker.submit(batch, self.executor_settings.max_running):
+            self._say(f"{submitted.label} is PBS job {submitted.pbs_job.id}, log {submitted.log}")
+            self.report_job_submission(_info(submitted), register_job=False)
+
+    def _mark_as_begun(self, task: Task) -> None:
+        """Have Snakemake know, before PBS can start it, that the output of a job is not to be trusted until it ends."""
         try:
-            submission = write_batch(batch, self._surroundings, self._folder, self.executor_settings.max_running)
+            task.job.register(external_jobid=task.token)
         except OSError as error:
-            raise PbsError(ErrorKind.OTHER, str(error)) from error
-        submitted_as = submitted_batch(batch, submit(self._site.pbs, submission), self._folder)
-        self._watch.add(submitted_as)
-        for bundle, pbs_job in zip(batch.bundles, list(submitted_as.jobs.values()), strict=True):
-            for task in bundle:
-                info = SubmittedJobInfo(task.job, external_jobid=pbs_job.id, aux={"token": task.token})
-                self._submitted[task.token] = Submitted(task.token, info, task.log, pbs_job, submitted_as)
-                self._say(f"{task.label} is PBS job {pbs_job.id}, log {task.log}")
-                self.report_job_submission(info)
+            self.logger.warning(f"{task.label}: Snakemake cannot note down that it begins: {error}")
+
+    def _takes_over(self, task: Task) -> bool:
+        """Let what an earlier run has left of the same job in PBS go on, or have it make way for this task."""
+
+        def is_unfinished(token: str) -> bool:
+            return any(token in self.workflow.persistence.external_jobids(job) for job in jobs_in(task.job))
+
+        old = self._tracker.take_over(task, is_unfinished)
+        if isinstance(old, Submitted):
+            self._say(f"{old.label} goes on as PBS job {old.pbs_job.id}, log {old.log}")
+            self.report_job_submission(_info(old), register_job=False)
+        elif old is not None:
+            self._say(f"{task.label} has changed: PBS job {', '.join(old.old)} is deleted first.")
+        return old is not None
+
+    def _start_tracking(self, state: Path) -> Tracker:
+        """Open the ledger, and find what earlier runs have left in PBS."""
+        least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
+        ledger = open_ledger(state / LEDGER_NAME, Path.cwd())
+        contact = Contact(self._say, self.logger.warning)
+        return Tracker(
+            pbs=self._site.pbs,
+            surroundings=make_surroundings(self, self._site, self._folder),
+            folder=self._folder,
+            ledger=ledger,
+            left=find_left_overs(ledger, self._site.pbs, state, self._say),
+            watch=Watch(self._site.pbs, least, contact, self.logger.warning),
+            contact=contact,
+            stopped=self._collector.stopped,
+            warn=self.logger.warning,
+            grace=self._grace,
+        )
 
     def _refuse_batch(self, batch: Batch, error: PbsError) -> None:
         hint = f" It asked for the runtime of {batch.longest} tasks: lower bundle." if batch.longest > 1 else ""
@@ -250,82 +262,45 @@ class Executor(RemoteExecutor):
         for job in jobs:
             self.report_job_error(SubmittedJobInfo(job), msg=f"{what} {why}")
 
-    def _not_cancelled(self, active_jobs: list[SubmittedJobInfo]) -> list[Submitted]:
-        """Give what is known of active jobs, less those that are reported or that another thread has cancelled."""
-        tokens = ((info.aux or {})["token"] for info in active_jobs)
-        return [submitted for token in tokens if (submitted := self._submitted.get(token)) is not None]
-
-    def _take_records(self) -> None:
-        """Read the exit records that have come; look less often where that takes long."""
+    def _recorded(self, tokens: list[str]) -> list[Outcome]:
+        """Give how tasks ended that left exit records; look for them less often where that takes long."""
         start = time.monotonic()
-        self._records.update(take_records(self._folder.records))
+        outcomes = self._tracker.recorded(tokens)
         took = time.monotonic() - start
         self.next_seconds_between_status_checks = min(max(QUICKEST_POLL, took / SHARE_OF_TIME), SLOWEST_POLL)
+        return outcomes
 
-    def _judge(self, unrecorded: list[Submitted]) -> None:
-        """Report those of these tasks, which PBS calls over, whose record need not be waited for any longer."""
-        now = time.monotonic()
-        over, untouched = [], []
-        for one in unrecorded:
-            pbs_job = one.pbs_job
-            outcome = judge(pbs_job.status, pbs_job.seconds_over(now), self._grace, bundled=pbs_job.is_bundle)
-            if outcome is None:
-                continue
-            if was_untouched(outcome, one.token, pbs_job.tokens):
-                untouched.append(one)
-            else:
-                over.append((one, outcome))
-        self._report(over)
-        self._submit_again(untouched)
-
-    def _submit_again(self, untouched: list[Submitted]) -> None:
-        """Submit tasks again that have not begun, as PBS ended their bundle while another of its tasks ran."""
-        if not untouched:
+    def _submit_again(self, tasks: list[Submitted]) -> None:
+        """Submit tasks again that have not failed: they never began, or were lost while no run watched."""
+        if not tasks:
             return
-        self._say(f"{_count(len(untouched), 'task')} of bundles that PBS ended had not begun: submitted again.")
-        self._forget(untouched)
+        lost = sum(one.pbs_job.to_repeat for one in tasks)
+        if lost:
+            self._say(f"{count(lost, 'task')} of earlier runs did not end in PBS: submitted again.")
+        if len(tasks) > lost:
+            untouched = count(len(tasks) - lost, "task")
+            self._say(f"{untouched} of bundles that PBS ended had not begun: submitted again.")
         resolve = cache(self._site.resolve)
-        tasks = (self._planned(one.info.job, resolve) for one in untouched)
-        self._collector.put(task for task in tasks if task is not None)
+        planned = (self._planned(one.job, resolve) for one in tasks)
+        self._collector.put(task for task in planned if task is not None)
 
-    def _forget(self, known: Iterable[Submitted]) -> None:
-        for one in known:
-            self._submitted.pop(one.token, None)
-            self._watch.done(one.batch, one.pbs_job, one.token)
-
-    def _report(self, outcomes: list[tuple[Submitted, Over]]) -> None:
+    def _report(self, outcomes: list[Outcome]) -> None:
         """Tell Snakemake how tasks ended."""
-        self._forget(one for one, _ in outcomes)
         failed = [(one, over) for one, over in outcomes if not over.succeeded]
         for one, over in outcomes:
             if over.succeeded:
                 for log in (one.log, one.pbs_job.log):
                     remove_if_empty(log)
-                self.report_job_success(one.info)
-        for one, over in self._with_pbs_words(failed):
+                self.report_job_success(_info(one))
+        for one, over in self._tracker.explained(failed):
             verdict: Verdict = explain(over, self._grace, one.pbs_job.size)
             present = [log for log in (one.log, one.pbs_job.log) if log.exists() and log.stat().st_size]
             message = failure_message(verdict, present)
-            self.report_job_error(one.info, msg=message, aux_logs=[str(log) for log in present])
-
-    def _with_pbs_words(self, failed: list[tuple[Submitted, Over]]) -> list[tuple[Submitted, Over]]:
-        """Add what PBS says of failed tasks, asked for all at once: what they used, who deleted them.
-
-        Of a bundle it can only say what all its tasks did together.
-        """
-        ids = [one.pbs_job.id for one, over in failed if over.status is None and not one.pbs_job.is_bundle]
-        if not ids:
-            return failed
-        try:
-            said = status(self._site.pbs, ids)
-        except PbsError as error:
-            self.logger.debug(f"PBS says nothing of {', '.join(ids)}: {error}")
-            return failed
-        return [(one, Over(over.record, over.status or said.get(one.pbs_job.id))) for one, over in failed]
+            self.report_job_error(_info(one), msg=message, aux_logs=[str(log) for log in present])
 
     def _say(self, text: str) -> None:
         self.logger.info(text)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _info(submitted: Submitted) -> SubmittedJobInfo:
+    return SubmittedJobInfo(submitted.job, external_jobid=submitted.pbs_job.id, aux={"token": submitted.token})

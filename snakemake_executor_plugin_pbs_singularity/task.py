@@ -15,6 +15,7 @@ from .settings import split_options
 from .site import Site, carried_environment
 from .tasks.binds import bind_roots, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
+from .tasks.identity import job_digest, work_digest
 from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
 from .tasks.request import Request, build_request, bundle_size
 from .tasks.script import Container, DirectTask, NestedTask, Surroundings
@@ -44,6 +45,10 @@ class Task:
     nested_because: str | None
     missing: tuple[str, ...]
     """URIs of images that have to be pulled first."""
+    job_digest: str
+    """What stands for the job of the workflow, in any run."""
+    work_digest: str
+    """What stands for all that the task runs."""
 
 
 def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> Surroundings:
@@ -113,6 +118,8 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         work=work,
         nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,
         missing=tuple(image.uri for image in images.values() if isinstance(image, Missing)),
+        job_digest=job_digest(job),
+        work_digest=work_digest(job, work, map(_file, images.values())),
     )
 
 

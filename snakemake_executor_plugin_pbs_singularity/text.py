@@ -7,3 +7,8 @@ def one_line(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text
     )
+
+
+def count(number: int, what: str) -> str:
+    """Give a number of things in words, such as "1 job" or "2 jobs"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

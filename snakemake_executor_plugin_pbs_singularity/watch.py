@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .batch import Batch, pbs_log
+from .contact import Contact
 from .pbs import JobStatus, Pbs, PbsError, State, explain_waiting, status, subjob_id, subjob_status
 from .tracking.run_folder import RunFolder
 from .tracking.witness import is_over
@@ -34,6 +35,8 @@ class PbsJob:
     status: JobStatus | None = None
     over_since: float | None = None
     """When PBS first said that it is over, by `time.monotonic()`."""
+    to_repeat: bool = False
+    """Whether its tasks are to run again if it ends without success: nobody watched it, or it was to make way."""
 
     @property
     def is_bundle(self) -> bool:
@@ -67,6 +70,8 @@ class SubmittedBatch:
     status: JobStatus | None = None
     asked_closely: bool = True
     """Whether the subjobs were asked for since PBS last spoke of the array."""
+    is_partial: bool = False
+    """Whether only some of its tasks are this run's: then how many are over says nothing of those."""
     warned: set[str] = field(default_factory=set)
 
     @property
@@ -79,6 +84,8 @@ class SubmittedBatch:
         """Tell whether more subjobs are over than those whose end is known."""
         if self.status is None or self.asked_closely:
             return False
+        if self.is_partial:
+            return True
         known = self.size - sum(job.over_since is None for job in self.jobs.values())
         if is_over(self.status) or self.status.subjobs_over is None:
             return known < self.size
@@ -103,14 +110,13 @@ def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBa
 class Watch:
     """Asks PBS about the batches of a run, when it is time to."""
 
-    def __init__(self, pbs: Pbs, least: float, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    def __init__(self, pbs: Pbs, least: float, contact: Contact, warn: Callable[[str], None]) -> None:
         self._pbs = pbs
         self._least = least
-        self._say = say
+        self._contact = contact
         self._warn = warn
         self._pause = least
         self._next = time.monotonic()
-        self._is_away = False
         self.batches: dict[str, SubmittedBatch] = {}
 
     def add(self, batch: SubmittedBatch) -> None:
@@ -145,13 +151,9 @@ class Watch:
         except PbsError as error:
             if is_time:
                 self._next = time.monotonic() + self._least
-            if not self._is_away:
-                self._warn(f"PBS does not say how the jobs are; they count as running. {error}")
-            self._is_away = True
+            self._contact.lose(error)
         else:
-            if self._is_away:
-                self._say("PBS answers again.")
-            self._is_away = False
+            self._contact.regain()
 
     def _ask(self, batches: list[SubmittedBatch]) -> None:
         statuses = status(self._pbs, [batch.id for batch in batches])

@@ -8,12 +8,13 @@ from tasks.made import task
 
 from snakemake_executor_plugin_pbs_singularity import watch as module
 from snakemake_executor_plugin_pbs_singularity.batch import Batch
+from snakemake_executor_plugin_pbs_singularity.contact import Contact
 from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, JobStatus, Pbs, PbsError, State
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import RunFolder
 from snakemake_executor_plugin_pbs_singularity.watch import SubmittedBatch, Watch, submitted_batch
 
 LEAST = 10.0
-FOLDER = RunFolder(*map(Path, ("/logs", "/pbs", "/scripts", "/records", "/ended")))
+FOLDER = RunFolder(Path("/state"), "run")
 QUEUED = JobStatus(State.QUEUED)
 RUNNING = JobStatus(State.RUNNING)
 DONE = JobStatus(State.FINISHED, 0)
@@ -45,7 +46,7 @@ class Server:
         self.watch = Watch(
             Pbs(Path("/"), {}, ""),
             LEAST,
-            lambda text: self.said.append(f"say: {text}"),
+            Contact(lambda text: self.said.append(f"say: {text}"), lambda text: self.said.append(f"warn: {text}")),
             lambda text: self.said.append(f"warn: {text}"),
         )
 

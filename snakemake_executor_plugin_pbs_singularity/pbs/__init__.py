@@ -7,7 +7,7 @@ why a job did not end well. All problems are PbsErrors, which say what to do.
 from .client import delete, find_by_name, status, subjob_status, submit
 from .commands import Pbs, find_pbs
 from .errors import ErrorKind, PbsError
-from .openpbs import Submission, job_name, subjob_id
+from .openpbs import Submission, array_of, job_name, subjob_id
 from .outcome import JobStatus, State, Usage, Verdict, explain_code, explain_exit, explain_waiting
 from .queues import check_queue, max_array_size
 
@@ -20,6 +20,7 @@ __all__ = [
     "Submission",
     "Usage",
     "Verdict",
+    "array_of",
     "check_queue",
     "delete",
     "explain_code",

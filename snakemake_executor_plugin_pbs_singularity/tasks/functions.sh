@@ -17,8 +17,7 @@ write_record() { # EXIT_STATUS: whoever finds a record finds a whole one
     _pbs_ended=$(date +%s)
     printf 'exit_status=%s\nstarted=%s\nended=%s\nhost=%s\npbs_jobid=%s\n' \
         "$1" "$_pbs_started" "$_pbs_ended" "$_pbs_host" "$PBS_JOBID" >"$_pbs_record.part" &&
-        mv -f "$_pbs_record.part" "$_pbs_record" &&
-        if [ "$_pbs_is_bundle" ]; then printf '' >"$_pbs_ended_tasks/${_pbs_record##*/}"; fi
+        mv -f "$_pbs_record.part" "$_pbs_record"
 }
 
 finish() { # EXIT_STATUS
@@ -94,14 +93,13 @@ use_tmpdir() { # [FOLDER]: without one, what Python's tempfile.gettempdir() woul
     esac
 }
 
-# Bundles. PBS may begin one again, as when its node was lost: what has ended must not run a second time.
+# PBS may begin a job again, as when its node was lost: what has ended must not run a second time.
 
-_pbs_is_bundle=
-_pbs_failed=0
-
-has_ended() { # TOKEN
-    [ -e "$_pbs_ended_tasks/$1" ]
+has_ended() { # TOKEN: its record is there, or where read ones are put
+    [ -e "$_pbs_records/$1" ] || [ -e "$_pbs_ended_tasks/$1" ]
 }
+
+_pbs_failed=0
 
 # Tasks of a bundle that share a container: their commands go to one shell in it, which says how each has ended.
 

@@ -32,7 +32,7 @@ class Surroundings:
     records: Path
     """The folder of the exit records."""
     ended: Path
-    """A folder where tasks of bundles leave that they have ended; nobody takes that away."""
+    """The folder where the records are put when they are read."""
     umask: int
     environment: Mapping[str, str]
     """Declared variables and those without which the same command would not be the same. No shell can export a
@@ -201,8 +201,8 @@ def _define(name: str, starter: _Starter, workdir: Path) -> str:
 def _bundle_line(bundle: Sequence[DirectTask | NestedTask], starters: Mapping[_Starter, str]) -> str:
     """Give the line that runs the tasks of a bundle."""
     if len(bundle) == 1:
-        return _whole(bundle[0], starters)
-    parts = ["_pbs_is_bundle=yes"]
+        return f"has_ended {bundle[0].token} && exit; {_whole(bundle[0], starters)}"
+    parts = []
     for shared, group in groupby(bundle, _shared):
         tasks = list(group)
         if shared is None or len(tasks) == 1:

@@ -1,11 +1,13 @@
 """The files of one run, in the working directory's `.snakemake/pbs-singularity`.
 
+ledger              what was submitted, and what became of it
 images/             pulled images, unless another store is set
 logs/RULE/…         what the tasks wrote, and beside it what PBS wrote of them
-runs/TIME-XXXX/     one folder for each run of Snakemake, removed at its end
+runs/TIME-XXXX/     one folder for each run of Snakemake, removed when all that it submitted has ended
+    lock            held while the run goes on
     scripts/        two for each batch: what PBS is given, and what runs; it holds what was declared with envvars:
-    records/        the exit record of each task, removed when it is read
-    ended/          the tokens of tasks of bundles that have ended
+    records/        the exit record of each task
+    ended/          the exit records that were read
 """
 
 import os
@@ -17,10 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ..text import one_line
 
 KEPT_DAYS = 30
 """Days that a log stays after it was last written to."""
+_HELD: list[FileLock] = []
 _LONGEST_NAME = 150
 """Bytes of the part of a file name that comes from outside; most file systems take 255 for the whole."""
 
@@ -29,11 +34,49 @@ _LONGEST_NAME = 150
 class RunFolder:
     """The folders of one run."""
 
-    logs: Path
-    pbs: Path
-    scripts: Path
-    records: Path
-    ended: Path
+    state: Path
+    """Of all runs of the working directory."""
+    name: str
+
+    @property
+    def run(self) -> Path:
+        """Give the folder of what only this run needs."""
+        return self.state / "runs" / self.name
+
+    @property
+    def logs(self) -> Path:
+        """Give the folder of what tasks write."""
+        return self.state / "logs"
+
+    @property
+    def pbs(self) -> Path:
+        """Give the folder of what PBS writes."""
+        return self.state / "pbs"
+
+    @property
+    def scripts(self) -> Path:
+        """Give the folder of the batches' scripts."""
+        return self.run / "scripts"
+
+    @property
+    def records(self) -> Path:
+        """Give the folder of the exit records."""
+        return self.run / "records"
+
+    @property
+    def ended(self) -> Path:
+        """Give the folder of the exit records that were read: so a job that PBS begins again knows."""
+        return self.run / "ended"
+
+    def hold(self) -> bool:
+        """Take the run for this process's own until it ends; False if another process that lives has it."""
+        lock = FileLock(self.run / "lock", mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        _HELD.append(lock)  # or it would be let go with the last reference
+        return True
 
     def script(self, batch: str) -> Path:
         """Give the file of a batch's script."""
@@ -56,16 +99,17 @@ class RunFolder:
 
     def remove(self) -> None:
         """Remove what only the run itself needs; logs stay."""
-        shutil.rmtree(self.scripts.parent, ignore_errors=True)
+        shutil.rmtree(self.run, ignore_errors=True)
 
 
 def make_run_folder(state: Path) -> RunFolder:
     """Make the folders of a new run below `state`, readable for the user alone (law 7), and tidy up old logs."""
-    run = state / "runs" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{secrets.token_hex(2)}"
-    folder = RunFolder(state / "logs", state / "pbs", run / "scripts", run / "records", run / "ended")
+    folder = RunFolder(state, f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{secrets.token_hex(2)}")
     state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for path in (folder.logs, folder.pbs, run.parent, run, folder.scripts, folder.records, folder.ended):
+    folders = (folder.logs, folder.pbs, folder.run.parent, folder.run, folder.scripts, folder.records, folder.ended)
+    for path in folders:
         path.mkdir(mode=0o700, exist_ok=True)
+    folder.hold()
     _remove_old_files(folder.logs)
     _remove_old_files(folder.pbs)
     _remove_empty_files(folder.pbs)

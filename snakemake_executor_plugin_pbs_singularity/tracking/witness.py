@@ -6,7 +6,8 @@ failing, and never success.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ class ExitRecord:
 
     exit_status: int
     host: str
+    pbs_id: str = ""
+    """Of the PBS job or subjob that it ran in."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,27 @@ class Over:
         return self.record is not None and self.record.exit_status == 0 and not gainsaid
 
 
-def take_records(folder: Path) -> Iterator[tuple[str, ExitRecord]]:
-    """Give the exit records that have come, by token, with one scan of the folder, and remove them.
+def read_records(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, ExitRecord]]:
+    """Give the exit records of the wanted tokens that have come, with one scan of the folder.
 
     What cannot be read now, as a network file system has its moments, is left for the next time.
     """
     for path in _entries(folder):
+        if not wanted(path.name):
+            continue
         try:
             record = parse_record(path.read_text(errors="replace"))
-            path.unlink()
         except OSError:
             continue
         if record is not None:
             yield path.name, record
+
+
+def put_away(tokens: Iterable[str], records: Path, ended: Path) -> None:
+    """Move exit records that were read, so that the folder to scan stays small; what cannot be moved now stays."""
+    for token in tokens:
+        with suppress(OSError):
+            (records / token).replace(ended / token)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -62,7 +73,7 @@ def parse_record(text: str) -> ExitRecord | None:
     """Read an exit record; None for what is none: then PBS is the only witness."""
     values = dict(line.partition("=")[::2] for line in text.splitlines())
     try:
-        return ExitRecord(int(values["exit_status"]), values["host"])
+        return ExitRecord(int(values["exit_status"]), values["host"], values.get("pbs_jobid", ""))
     except (KeyError, ValueError):
         return None
 

@@ -35,4 +35,6 @@ def task(
         work=NestedTask(token, log, "python", "{}") if nested else direct,
         nested_because="it is nested" if nested else None,
         missing=(),
+        job_digest=token,
+        work_digest=token,
     )
