@@ -13,7 +13,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from .pbs import Pbs, PbsError, State, array_of, find_by_name, status, subjob_id, subjob_status
 from .tracking.ledger import Ledger, LedgerBatch, LedgerTask
-from .tracking.run_folder import RunFolder
+from .tracking.run_folder import RunFolder, run_folders
 from .tracking.witness import ExitRecord, read_records
 from .watch import PbsJob, SubmittedBatch
 
@@ -80,11 +80,11 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     return LeftOvers(by_job, {name: folder for name, folder in folders.items() if folder is not None})
 
 
-def remove_left_folders(folders: Iterable[RunFolder], ledger: Mapping[str, LedgerBatch]) -> None:
-    """Remove the run folders of which nothing is in PBS any more."""
+def remove_left_folders(left: LeftOvers, state: Path, ledger: Mapping[str, LedgerBatch]) -> None:
+    """Remove the folders of runs that are dead and of which nothing is in PBS any more."""
     needed = {batch.run for batch in ledger.values() if batch.live}
-    for folder in folders:
-        if folder.name not in needed:
+    for folder in run_folders(state):
+        if folder.name not in needed and (folder.name in left.folders or folder.hold()):
             folder.remove()
 
 
@@ -162,13 +162,13 @@ def _has_failed(left: Left) -> bool:
 def _tell(left: Iterable[Left], say: Callable[[str], None]) -> None:
     unnoted = [one for one in left if not one.was_noted]
     kinds = Counter(
-        "had failed meanwhile: run again if they are needed"
+        "failed, to be run again"
         if _has_failed(one)
-        else "had ended well"
+        else "ended well"
         if one.record
-        else "is gone from PBS"
+        else "gone from PBS without a word"
         if one.pbs_job.over_since is not None
-        else "waits or runs"
+        else "waiting or running"
         for one in unnoted
     )
     if kinds:

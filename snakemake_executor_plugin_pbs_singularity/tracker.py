@@ -292,7 +292,7 @@ class Tracker:
         self._enter(dict.fromkeys(self.submitted))
         self.submitted.clear()
         self._folder.remove()
-        remove_left_folders(self._left.folders.values(), self._ledger.read())
+        remove_left_folders(self._left, self._folder.state, self._ledger.read())
 
     def _take_records(self, folder: RunFolder, wanted: Collection[str] | None) -> None:
         """Read the records of all tasks, or of the wanted ones; the ledger has them before they are removed."""

@@ -116,6 +116,11 @@ def make_run_folder(state: Path) -> RunFolder:
     return folder
 
 
+def run_folders(state: Path) -> list[RunFolder]:
+    """Give the folders of all runs that have one, other than those that are just being made."""
+    return [RunFolder(state, lock.parent.name) for lock in (state / "runs").glob("*/lock")]
+
+
 def remove_if_empty(log: Path) -> None:
     """Remove the log of a task that had nothing to say."""
     if log.exists() and log.stat().st_size == 0:
