@@ -131,7 +131,10 @@ class Executor(RemoteExecutor):
         """End the threads and remove what only this run needed."""
         self._collector.stop()
         super().shutdown()
-        if not self._tracker.submitted:
+        if self._tracker.submitted:
+            left = count(len(self._tracker.submitted), "task")
+            self._say(f"{left} may go on in PBS: the next run here takes them over. `pbs-singularity jobs` lists them.")
+        else:
             self._tracker.close()
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **details: Any) -> None:

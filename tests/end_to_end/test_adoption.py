@@ -2,6 +2,7 @@
 
 import random
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,23 +45,27 @@ def starts(folder: Path) -> dict[str, int]:
 
 
 @contextmanager
-def killed(folder: Path, environment: Mapping[str, str], *options: str, begun: int = 1) -> Iterator[Running]:
+def killed(
+    folder: Path, environment: Mapping[str, str], *options: str, begun: int = 1, by: signal.Signals = signal.SIGKILL
+) -> Iterator[Running]:
     """Start a run, and kill it at the end of the block, which begins when so many of its tasks have."""
     with harness.start(folder, [*harness.pbs_options(), *AGAIN, *options], environment) as running:
         wait_until(lambda: len(starts(folder)) >= begun, f"{begun} tasks run")
         yield running
-        running.process.kill()
-        running.process.wait()
+        running.process.send_signal(by)
+        running.process.wait(harness.TIME_LIMIT)
 
 
 def taken_over(run: Run) -> list[str]:
     return re.findall(r"^(?:rule|group) (.*) goes on as PBS job", run.said, re.MULTILINE)
 
 
-def test_jobs_that_wait_or_run_are_taken_over(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGHUP])
+def test_jobs_that_wait_or_run_are_taken_over(by: signal.Signals, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Also when the session of the login node was lost."""
     folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW})
-    with killed(folder, environment):
-        pass
+    with killed(folder, environment, by=by) as first:
+        first.wait_for_jobs(5)
     with harness.start(folder, [*harness.pbs_options(), *AGAIN], environment) as second:
         wait_until(lambda: second.said.count("goes on as PBS job") == 5, "the jobs are taken over")
         (folder / "go").touch()
@@ -144,6 +149,26 @@ def test_a_job_whose_id_nobody_heard_is_found_by_its_name(
         (folder / "go").touch()
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert "goes on as PBS job" in second.said
+    assert set(starts(folder).values()) == {1}
+
+
+def test_a_job_that_waits_is_replaced_when_it_is_to_ask_for_something_else(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Such as one that asked for more than there is; one that has begun goes on."""
+    held = WORKFLOW.replace('output: "direct/{i}"', 'output: "direct/{i}"\n    resources: pbs_extra="-h"')
+    folder = write(
+        tmp_path / "flow", {"Snakefile": held.replace("container:", "resources: mem_mb=100\n    container:")}
+    )
+    with killed(folder, environment, "direct/a", "boxed/a") as first:
+        before = first.wait_for_jobs(2)
+    write(folder, {"Snakefile": WORKFLOW})
+    (folder / "go").touch()
+    with harness.start(folder, [*harness.pbs_options(), *AGAIN, "direct/a", "boxed/a"], environment) as second:
+        assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
+    after = harness.submitted_in(second.said)
+    assert [job.label for job in after] == ["direct (i=a)"], second.said
+    assert qstat(environment, before["direct (i=a)"].pbs_id).get("job_state", "F") == "F"
     assert set(starts(folder).values()) == {1}
 
 

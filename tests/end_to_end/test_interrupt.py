@@ -95,3 +95,26 @@ def test_what_a_killed_run_left_half_made_is_made_again_when_asked(killed: Run, 
     again = snakemake(killed.folder, "direct", "--rerun-incomplete")
     assert [job.label for job in again.submitted] == ["direct"]
     assert again.text("direct") == "whole"
+
+
+def test_sigterm_lets_the_jobs_that_pbs_has_end(tmp_path: Path, environment: dict[str, str]) -> None:
+    """That is what it means to Snakemake: nothing new begins."""
+    snakefile = """
+rule last:
+    input: "first"
+    output: "last"
+    shell: "cp {input} {output}"
+
+rule first:
+    output: "first"
+    shell: "touch begun; until test -e go; do sleep 0.1; done; echo whole >{output}"
+"""
+    folder = write(tmp_path / "flow", {"Snakefile": snakefile})
+    with harness.start(folder, harness.pbs_options(), environment) as running:
+        wait_until(lambda: (folder / "begun").exists(), "the job runs")
+        running.process.terminate()
+        (folder / "go").touch()
+        running.process.wait(harness.TIME_LIMIT)
+    assert (folder / "first").read_text() == "whole\n"
+    assert "Finished jobid: 1 (Rule: first)" in running.said
+    assert [job.label for job in harness.submitted_in(running.said)] == ["first"]
