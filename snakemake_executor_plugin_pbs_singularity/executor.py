@@ -59,6 +59,7 @@ class Executor(RemoteExecutor):
         self._waiting: SimpleQueue[Task] = SimpleQueue()
         self._collector = Collector(self._submit, lambda error: self.workflow.scheduler.executor_error_callback(error))
         self._is_set_up = False
+        self._is_cancelled = False
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
@@ -104,7 +105,7 @@ class Executor(RemoteExecutor):
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that are over, and give back the others; submit those whose images have come."""
         self.next_seconds_between_status_checks = QUICKEST_POLL
-        if not self._is_set_up:
+        if not self._is_set_up or self._is_cancelled:
             return
         self._submit_waiting()
         if replaced := self._tracker.replaced():
@@ -114,6 +115,8 @@ class Executor(RemoteExecutor):
         tokens = [(info.aux or {})["token"] for info in active_jobs]
         self._report(self._recorded(tokens))
         self._tracker.watch.look()
+        if self._is_cancelled:  # what PBS says is over now may have been deleted by this run
+            return
         outcomes, again = self._tracker.judged(tokens)
         self._report(outcomes)
         self._submit_again(again)
@@ -123,6 +126,7 @@ class Executor(RemoteExecutor):
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Delete all jobs of this run from PBS, arrays whole, and wait until it says that they are gone."""
+        self._is_cancelled = True
         self._pulls.stop()
         self._collector.stop()
         cancel_all(self._tracker, self._say, self.logger.error)
