@@ -4,19 +4,26 @@ A run that was killed leaves jobs that wait, run, or have ended meanwhile. When 
 again, its old task takes its place if it would do the very same; otherwise it is deleted, and seen gone, first.
 """
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .pbs import Pbs, PbsError, State, array_of, find_by_name, status, subjob_id, subjob_status
+from .pbs import JobStatus, Pbs, PbsError, State, array_of, find_by_name, status, subjob_id, subjob_status
+from .text import count
 from .tracking.ledger import Ledger, LedgerBatch, LedgerTask
 from .tracking.run_folder import RunFolder, run_folders
 from .tracking.witness import ExitRecord, read_records
 from .watch import PbsJob, SubmittedBatch
 
+PAUSE = 2.0
+"""Seconds between two attempts to reach a server that is away, or looks whether something is there or gone."""
+LONGEST_DOUBT = 60.0
+"""Seconds for which what may have been submitted is looked for before it is submitted again: as long as `qsub`, or
+the background process that outlives it, may take (transcripts 17a, 17b)."""
 _WAITING = (State.QUEUED, State.HELD, State.WAITING)
 
 
@@ -54,6 +61,18 @@ class LeftOvers:
         return self.by_job.pop(job, [])
 
 
+@dataclass(frozen=True)
+class _Earlier:
+    """A batch of an earlier run, with what is left of its jobs."""
+
+    batch: LedgerBatch
+    submitted: SubmittedBatch
+    jobs: dict[int, PbsJob]
+    """By the indices of the subjobs."""
+    records: dict[str, ExitRecord]
+    """Of tasks whose end the earlier run has not taken note of."""
+
+
 def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], None]) -> LeftOvers:
     """Find what earlier runs have left, and tell it in a line.
 
@@ -61,22 +80,27 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     was about to be submitted when its run was killed: it must not be submitted a second time.
     """
     folders: dict[str, RunFolder | None] = {}
-    left: list[Left] = []
+    earlier = []
     for batch in ledger.before.values():
         if batch.run not in folders:
             folder = RunFolder(state, batch.run)
             folders[batch.run] = folder if folder.run.is_dir() and folder.hold() else None
         folder_of_batch = folders[batch.run]
-        if folder_of_batch is not None and batch.id is None and batch.live:
-            batch.id = _look_for(batch, ledger, pbs, folder_of_batch)
-        if folder_of_batch is not None and batch.id is not None:
-            left += _left_of(batch, batch.id, folder_of_batch, pbs)
-    kept = [one for one in left if not _has_failed(one)]
+        if folder_of_batch is None:
+            continue
+        records = dict(read_records(folder_of_batch.records, batch.tasks.__contains__))
+        if batch.id is None and batch.live:
+            batch.id = _look_for(batch, ledger, pbs, folder_of_batch, say)
+        if batch.id is not None:
+            earlier.append(_earlier(batch, batch.id, folder_of_batch, records))
+    _ask(earlier, pbs)
+    left = [task for one in earlier for task in _left_of(one)]
     ledger.ended({one.task.token: one.record.exit_status for one in left if one.record and _has_failed(one)})
     _tell(left, say)
     by_job: dict[str, list[Left]] = {}
-    for one in kept:
-        by_job.setdefault(one.task.job, []).append(one)
+    for one in left:
+        if not _has_failed(one):
+            by_job.setdefault(one.task.job, []).append(one)
     return LeftOvers(by_job, {name: folder for name, folder in folders.items() if folder is not None})
 
 
@@ -98,10 +122,21 @@ def look_up(pbs: Pbs, name: str, records: Mapping[str, ExitRecord]) -> str | Non
     return ids[0] if ids else None
 
 
-def _look_for(batch: LedgerBatch, ledger: Ledger, pbs: Pbs, folder: RunFolder) -> str | None:
-    """Find out whether PBS has got a batch that was about to be submitted, and give its id."""
+def _look_for(
+    batch: LedgerBatch, ledger: Ledger, pbs: Pbs, folder: RunFolder, say: Callable[[str], None]
+) -> str | None:
+    """Find out whether PBS has got a batch that was about to be submitted, and give its id.
+
+    The `qsub` outlives the run that started it, so PBS may get it a little later.
+    """
+    until = time.monotonic() + min(LONGEST_DOUBT, batch.at + LONGEST_DOUBT - time.time())
     try:
         found = look_up(pbs, batch.name, dict(read_records(folder.records, batch.tasks.__contains__)))
+        if found is None and time.monotonic() < until:
+            say("The last run was ended while it submitted jobs. Looking for a minute whether PBS has got them.")
+        while found is None and time.monotonic() < until:
+            time.sleep(PAUSE)
+            found = look_up(pbs, batch.name, dict(read_records(folder.records, batch.tasks.__contains__)))
     except PbsError as error:
         raise WorkflowError(
             "The run before this one was ended while it submitted jobs, and PBS does not say whether it has them "
@@ -114,45 +149,53 @@ def _look_for(batch: LedgerBatch, ledger: Ledger, pbs: Pbs, folder: RunFolder) -
     return found
 
 
-def _left_of(batch: LedgerBatch, array_or_job: str, folder: RunFolder, pbs: Pbs) -> list[Left]:
-    """Give the tasks of a batch that may still matter: those without an end, and those that ended well."""
-    records = dict(read_records(folder.records, batch.tasks.__contains__))
+def _earlier(batch: LedgerBatch, pbs_id: str, folder: RunFolder, records: dict[str, ExitRecord]) -> _Earlier:
+    is_array = batch.size > 1
     tasks_of: dict[int, list[LedgerTask]] = {}
     for task in batch.tasks.values():
         tasks_of.setdefault(task.index, []).append(task)
-    jobs = {}
-    for index, tasks in tasks_of.items():
-        log = folder.pbs_log(batch.token, index if batch.size > 1 else None)
-        live = [task.token for task in tasks if task.token not in batch.ended and task.token not in records]
-        pbs_id = subjob_id(array_or_job, index) if batch.size > 1 else array_or_job
-        jobs[index] = PbsJob(pbs_id, log, live, len(tasks))
-    submitted = SubmittedBatch(
-        array_or_job, f"{len(batch.tasks)} tasks of an earlier run", batch.size, {}, is_partial=True
-    )
-    if any(job.tokens for job in jobs.values()):
-        _ask(submitted, list(jobs.values()), pbs)
-    left = []
-    for task in batch.tasks.values():
-        noted = batch.ended.get(task.token, -1) == 0
-        record = ExitRecord(0, "") if noted else records.get(task.token)
-        if noted or task.token not in batch.ended:
-            was_deleted = task.token in batch.deleted
-            left.append(Left(task, submitted, jobs[task.index], record, noted, was_deleted))
-    return left
+    live = {task.token for task in batch.live if task.token not in records}
+    jobs = {
+        index: PbsJob(
+            id=subjob_id(pbs_id, index) if is_array else pbs_id,
+            log=folder.pbs_log(batch.token, index if is_array else None),
+            tokens=[task.token for task in tasks if task.token in live],
+            size=len(tasks),
+        )
+        for index, tasks in tasks_of.items()
+    }
+    title = f"{count(len(batch.tasks), 'task')} of an earlier run"
+    return _Earlier(batch, SubmittedBatch(pbs_id, title, batch.size, {}, others=live), jobs, records)
 
 
-def _ask(batch: SubmittedBatch, jobs: Iterable[PbsJob], pbs: Pbs) -> None:
-    """Ask PBS how the jobs of a batch are. Those that are over without a record will be run again if none comes."""
+def _ask(earlier: Iterable[_Earlier], pbs: Pbs) -> None:
+    """Ask PBS how the jobs without a known end are. Those that are over without a record run again if none comes."""
+    wanted = [one for one in earlier if one.submitted.others]
+    said: dict[str, JobStatus] = {}
     try:
-        said = subjob_status(pbs, batch.id) if batch.is_array else status(pbs, [batch.id])
+        said |= status(pbs, [one.submitted.id for one in wanted if not one.submitted.is_array])
+        for one in wanted:
+            if one.submitted.is_array:
+                said |= subjob_status(pbs, one.submitted.id)
     except PbsError:
-        return  # they count as running, as always
-    unknown = said.get(batch.id) if batch.is_array else None
-    for job in jobs:
-        job_status = said.get(job.id, unknown)
-        if job_status is not None:
-            job.note(job_status)
-            job.to_repeat = job.over_since is not None
+        pass  # what nothing is known of counts as running, as always
+    for one in wanted:
+        for job in one.jobs.values():
+            job_status = said.get(job.id, said.get(one.submitted.id))
+            if job_status is not None:
+                job.note(job_status)
+                job.to_repeat = job.over_since is not None
+
+
+def _left_of(earlier: _Earlier) -> Iterator[Left]:
+    """Give the tasks of a batch that may still matter: those without an end, and those that ended well."""
+    batch = earlier.batch
+    for token, task in batch.tasks.items():
+        was_noted = batch.ended.get(token, -1) == 0
+        record = ExitRecord(0, "") if was_noted else earlier.records.get(token)
+        if was_noted or token not in batch.ended:
+            job = earlier.jobs[task.index]
+            yield Left(task, earlier.submitted, job, record, was_noted, was_deleted=token in batch.deleted)
 
 
 def _has_failed(left: Left) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from .adoption import Left, LeftOvers, look_up, remove_left_folders
+from .adoption import LONGEST_DOUBT, PAUSE, Left, LeftOvers, look_up, remove_left_folders
 from .batch import Batch, ledger_batch, write_batch
 from .contact import Contact
 from .pbs import ErrorKind, JobStatus, Pbs, PbsError, Submission, delete, find_by_name, status, submit
@@ -22,12 +22,6 @@ from .tracking.ledger import Ledger
 from .tracking.run_folder import RunFolder
 from .tracking.witness import ExitRecord, Over, is_over, judge, put_away, read_records, was_untouched
 from .watch import PbsJob, SubmittedBatch, Watch, submitted_batch
-
-PAUSE = 2.0
-"""Seconds between two attempts to reach a server that is away, or looks whether something is gone."""
-LONGEST_DOUBT = 60.0
-"""Seconds for which what may have been submitted is looked for before it is submitted again: as long as `qsub`'s
-background process, which outlives a qsub that ran out of time, may take (transcripts 17a, 17b)."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +181,7 @@ class Tracker:
             self._records[token] = left.record
         if token not in pbs_job.tokens:
             pbs_job.tokens.append(token)
+        batch.others.discard(token)
         batch.jobs[pbs_job.id] = pbs_job
         self.watch.add(batch)
         self.submitted[token] = adopted
@@ -281,7 +276,7 @@ class Tracker:
     def ids(self) -> list[str]:
         """Give the ids of all jobs and arrays in PBS; of arrays that are not all this run's, the subjobs."""
         batches = list(self.watch.batches.values())
-        return [pbs_id for batch in batches for pbs_id in (batch.jobs if batch.is_partial else [batch.id])]
+        return [pbs_id for batch in batches for pbs_id in (batch.jobs if batch.others else [batch.id])]
 
     def gone(self, ids: Collection[str]) -> set[str]:
         """Give those of these jobs and arrays that PBS says it no longer has. Raises PbsError."""

@@ -70,8 +70,8 @@ class SubmittedBatch:
     status: JobStatus | None = None
     asked_closely: bool = True
     """Whether the subjobs were asked for since PBS last spoke of the array."""
-    is_partial: bool = False
-    """Whether only some of its tasks are this run's: then how many are over says nothing of those."""
+    others: set[str] = field(default_factory=set)
+    """Tasks without a known end that are not this run's: then how many are over says nothing of those that are."""
     warned: set[str] = field(default_factory=set)
 
     @property
@@ -84,7 +84,7 @@ class SubmittedBatch:
         """Tell whether more subjobs are over than those whose end is known."""
         if self.status is None or self.asked_closely:
             return False
-        if self.is_partial:
+        if self.others:
             return True
         known = self.size - sum(job.over_since is None for job in self.jobs.values())
         if is_over(self.status) or self.status.subjobs_over is None:
