@@ -34,6 +34,7 @@ class Left:
     task: LedgerTask
     batch: SubmittedBatch
     pbs_job: PbsJob
+    folder: RunFolder
     record: ExitRecord | None
     """How it has ended, if that is known."""
     was_noted: bool
@@ -67,6 +68,7 @@ class _Earlier:
 
     batch: LedgerBatch
     submitted: SubmittedBatch
+    folder: RunFolder
     jobs: dict[int, PbsJob]
     """By the indices of the subjobs."""
     records: dict[str, ExitRecord]
@@ -165,7 +167,7 @@ def _earlier(batch: LedgerBatch, pbs_id: str, folder: RunFolder, records: dict[s
         for index, tasks in tasks_of.items()
     }
     title = f"{count(len(batch.tasks), 'task')} of an earlier run"
-    return _Earlier(batch, SubmittedBatch(pbs_id, title, batch.size, {}, others=live), jobs, records)
+    return _Earlier(batch, SubmittedBatch(pbs_id, title, batch.size, {}, others=live), folder, jobs, records)
 
 
 def _ask(earlier: Iterable[_Earlier], pbs: Pbs) -> None:
@@ -195,7 +197,9 @@ def _left_of(earlier: _Earlier) -> Iterator[Left]:
         record = ExitRecord(0, "") if was_noted else earlier.records.get(token)
         if was_noted or token not in batch.ended:
             job = earlier.jobs[task.index]
-            yield Left(task, earlier.submitted, job, record, was_noted, was_deleted=token in batch.deleted)
+            yield Left(
+                task, earlier.submitted, job, earlier.folder, record, was_noted, was_deleted=token in batch.deleted
+            )
 
 
 def _has_failed(left: Left) -> bool:

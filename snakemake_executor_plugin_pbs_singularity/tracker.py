@@ -20,7 +20,7 @@ from .tasks.identity import request_digest
 from .tasks.script import Surroundings
 from .tracking.ledger import Ledger
 from .tracking.run_folder import RunFolder
-from .tracking.witness import ExitRecord, Over, is_over, judge, put_away, read_records, was_untouched
+from .tracking.witness import ExitRecord, Over, is_over, judge, put_away, read_record, read_records, was_untouched
 from .watch import PbsJob, SubmittedBatch, Watch, submitted_batch
 
 
@@ -35,6 +35,8 @@ class Submitted:
     log: Path
     pbs_job: PbsJob
     batch: SubmittedBatch
+    folder: RunFolder
+    """Of the run that submitted it."""
 
     @property
     def status(self) -> JobStatus | None:
@@ -82,6 +84,8 @@ class Tracker:
         self._grace = grace
         self._in_doubt: set[str] = set()
         self._next_look = 0.0
+        self._folders = {folder}
+        """Those of which records are awaited."""
         self._records: dict[str, ExitRecord] = {}
         self._noted: set[str] = set()
         self._replacing: list[Replacing] = []
@@ -108,7 +112,7 @@ class Tracker:
         self.watch.add(as_submitted)
         jobs = list(as_submitted.jobs.values())
         tasks = [
-            Submitted(task.job, task.token, task.label, task.log, pbs_job, as_submitted)
+            Submitted(task.job, task.token, task.label, task.log, pbs_job, as_submitted, self._folder)
             for bundle, pbs_job in zip(batch.bundles, jobs, strict=True)
             for task in bundle
         ]
@@ -176,12 +180,13 @@ class Tracker:
 
     def _adopt(self, left: Left, task: Task) -> Submitted:
         batch, pbs_job, token = left.batch, left.pbs_job, left.task.token
-        adopted = Submitted(task.job, token, task.label, Path(left.task.log), pbs_job, batch)
+        adopted = Submitted(task.job, token, task.label, Path(left.task.log), pbs_job, batch, left.folder)
         if left.was_noted and left.record is not None:  # its file is gone
             self._records[token] = left.record
         if token not in pbs_job.tokens:
             pbs_job.tokens.append(token)
         batch.others.discard(token)
+        self._folders.add(left.folder)
         batch.jobs[pbs_job.id] = pbs_job
         self.watch.add(batch)
         self.submitted[token] = adopted
@@ -215,9 +220,8 @@ class Tracker:
 
     def recorded(self, tokens: Collection[str]) -> list[Outcome]:
         """Read the exit records that have come, and give how those of these tasks ended that left one."""
-        self._take_records(self._folder, None)
-        for folder in self._left.folders.values():
-            self._take_records(folder, self.submitted)
+        for folder in list(self._folders):
+            self._take(folder, read_records(folder.records, self._is_awaited))
         if not self._records:
             return []
         active = [self.submitted[token] for token in tokens if token in self._records and token in self.submitted]
@@ -238,6 +242,8 @@ class Tracker:
             over = judge(pbs_job.status, pbs_job.seconds_over(now), self._grace, bundled=pbs_job.is_bundle)
             if over is None:
                 continue
+            if self._has_record(one):
+                continue  # it is reported at the next look
             if pbs_job.to_repeat or was_untouched(over, one.token, pbs_job.tokens):
                 again.append(one)
             else:
@@ -246,6 +252,13 @@ class Tracker:
         self._enter({one.token: None for one in ended})
         self._forget(ended)
         return outcomes, again
+
+    def _has_record(self, one: Submitted) -> bool:
+        """Look for the very file of a record: a network file system may list a folder as it was a while ago."""
+        record = read_record(one.folder.records / one.token)
+        if record is not None:
+            self._take(one.folder, [(one.token, record)])
+        return record is not None
 
     def explained(self, failed: list[Outcome]) -> list[Outcome]:
         """Add what PBS says of failed tasks, asked for all at once: what they used, who deleted them.
@@ -289,11 +302,12 @@ class Tracker:
         self._folder.remove()
         remove_left_folders(self._left, self._folder.state, self._ledger.read())
 
-    def _take_records(self, folder: RunFolder, wanted: Collection[str] | None) -> None:
-        """Read the records of all tasks, or of the wanted ones; the ledger has them before they are removed."""
-        found = dict(
-            read_records(folder.records, lambda token: token not in self._noted and (wanted is None or token in wanted))
-        )
+    def _is_awaited(self, token: str) -> bool:
+        return token in self.submitted and token not in self._noted
+
+    def _take(self, folder: RunFolder, records: Iterable[tuple[str, ExitRecord]]) -> None:
+        """Take note of exit records; the ledger has them before they are put away."""
+        found = dict(records)
         if found and self._enter({token: record.exit_status for token, record in found.items()}):
             self._records |= found
             self._noted |= found.keys()

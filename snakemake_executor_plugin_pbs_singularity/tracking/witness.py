@@ -46,12 +46,17 @@ def read_records(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[
     for path in _entries(folder):
         if not wanted(path.name):
             continue
-        try:
-            record = parse_record(path.read_text(errors="replace"))
-        except OSError:
-            continue
+        record = read_record(path)
         if record is not None:
             yield path.name, record
+
+
+def read_record(path: Path) -> ExitRecord | None:
+    """Read an exit record; None if it is not there, or cannot be read now."""
+    try:
+        return parse_record(path.read_text(errors="replace"))
+    except OSError:
+        return None
 
 
 def put_away(tokens: Iterable[str], records: Path, ended: Path) -> None:
