@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ..pbs import JobStatus, State
 
+LATEST = 30.0
+"""Seconds that a record may be late, at least, before a job that PBS says ended well counts as one without."""
+
 
 @dataclass(frozen=True)
 class ExitRecord:
@@ -83,6 +86,15 @@ def parse_record(text: str) -> ExitRecord | None:
         return None
 
 
+def patience(status: JobStatus, grace: float) -> float:
+    """Give the seconds for which the record of a job that is over is waited for.
+
+    Longer where nothing else speaks of failure: the record is then more likely late than missing.
+    """
+    is_probably_well = status.succeeded or status.state is State.UNKNOWN
+    return max(grace, LATEST) if is_probably_well else grace
+
+
 def judge(status: JobStatus | None, seconds_over: float, grace: float, *, bundled: bool = False) -> Over | None:
     """Say whether a task that left no record is over; None if it is not, or if nobody can know yet.
 
@@ -92,7 +104,7 @@ def judge(status: JobStatus | None, seconds_over: float, grace: float, *, bundle
     """
     if status is None or not is_over(status):
         return None
-    if (status.ended_by_pbs and not bundled) or seconds_over >= grace:
+    if (status.ended_by_pbs and not bundled) or seconds_over >= patience(status, grace):
         return Over(None, status)
     return None
 
