@@ -206,7 +206,7 @@ def test_a_batch_of_any_size_has_two_private_files_of_which_the_server_gets_the_
 ) -> None:
     batch = Batch("0123456789", tuple((task(log=tmp_path / "a.log"),) for _ in range(2_000)))
     write_batch(batch, surroundings(folder, tmp_path), folder)
-    files = {path.name: path for path in folder.scripts.parent.rglob("*") if path.is_file()}
+    files = {path.name: path for path in folder.run.rglob("*") if path.is_file() and path.name != "lock"}
     assert set(files) == {"0123456789.pbs", "0123456789.sh"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files.values())
     given_to_server, own = files["0123456789.pbs"].read_text(), files["0123456789.sh"].read_text()

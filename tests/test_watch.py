@@ -29,9 +29,9 @@ def test_each_bundle_of_an_array_is_a_subjob_and_a_lone_one_is_the_job_itself() 
     first, second = batch.jobs.values()
     assert (first.id, first.tokens, first.is_bundle) == ("12[0].vm", [tasks[0].token, tasks[1].token], True)
     assert (second.id, second.tokens, second.is_bundle) == ("12[1].vm", [tasks[2].token], False)
-    assert [job.log for job in (first, second)] == [Path("/pbs/t.0.log"), Path("/pbs/t.1.log")]
+    assert [job.log for job in (first, second)] == [Path("/state/pbs/t.0.log"), Path("/state/pbs/t.1.log")]
     alone = submitted_batch(Batch("t", ((tasks[0],),)), "12.vm", FOLDER)
-    assert (alone.is_array, list(alone.jobs), alone.jobs["12.vm"].log) == (False, ["12.vm"], Path("/pbs/t.log"))
+    assert (alone.is_array, list(alone.jobs), alone.jobs["12.vm"].log) == (False, ["12.vm"], Path("/state/pbs/t.log"))
 
 
 def test_a_job_is_over_since_pbs_first_said_so(server: Server) -> None:

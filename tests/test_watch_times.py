@@ -80,7 +80,9 @@ def test_a_pbs_that_is_away_is_said_once_and_its_coming_back_once(server: Server
     server.says["1.vm"] = RUNNING
     server.error = AWAY
     server.times_of_questions(100)
-    assert server.said == ["warn: PBS does not say how the jobs are; they count as running. It hangs. Try again later."]
+    (warning,) = server.said
+    assert warning.startswith("warn: PBS does not answer: its jobs count as running")
+    assert warning.endswith("It hangs. Try again later.")
     server.error = None
     server.times_of_questions(100)
     assert server.said[1:] == ["say: PBS answers again."]

@@ -17,23 +17,24 @@ WORKFLOW = """
 import os
 
 os.makedirs("started", exist_ok=True)
+AWAIT = "until test -e go; do sleep 0.1; done"
 
 rule all:
     input: expand("direct/{i}", i=["a", "b", "c"]), expand("boxed/{i}", i=["a"]), expand("nested/{i}", i=["a"])
 
 rule direct:
     output: "direct/{i}"
-    shell: "echo x >>started/direct-{wildcards.i}; until test -e go; do sleep 0.1; done; echo whole >{output}"
+    shell: "echo x >>started/direct-{wildcards.i}; echo half >{output}; {AWAIT}; echo whole >>{output}"
 
 rule boxed:
     output: "boxed/{i}"
     container: "tools/beta"
-    shell: "echo x >>started/boxed-{wildcards.i}; until test -e go; do sleep 0.1; done; echo whole >{output}"
+    shell: "echo x >>started/boxed-{wildcards.i}; echo half >{output}; {AWAIT}; echo whole >>{output}"
 
 rule nested:
     output: "nested/{i}"
     benchmark: "benchmarks/{i}"
-    shell: "echo x >>started/nested-{wildcards.i}; until test -e go; do sleep 0.1; done; echo whole >{output}"
+    shell: "echo x >>started/nested-{wildcards.i}; echo half >{output}; {AWAIT}; echo whole >>{output}"
 """
 AGAIN = ("--rerun-incomplete", "--nolock")
 OUTPUTS = [*(f"direct/{name}" for name in NAMES), "boxed/a", "nested/a"]
@@ -71,7 +72,7 @@ def test_jobs_that_wait_or_run_are_taken_over(by: signal.Signals, tmp_path: Path
         (folder / "go").touch()
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert harness.submitted_in(second.said) == []
-    assert {(folder / output).read_text() for output in OUTPUTS} == {"whole\n"}
+    assert {(folder / output).read_text() for output in OUTPUTS} == {"half\nwhole\n"}
     assert set(starts(folder).values()) == {1}
 
 
@@ -102,7 +103,7 @@ def test_a_job_that_was_deleted_meanwhile_is_submitted_again(
     (folder / "go").touch()
     run = snakemake(folder, *AGAIN, "direct/a")
     assert len(run.submitted) == 1
-    assert run.text("direct/a") == "whole"
+    assert run.text("direct/a") == "half\nwhole"
 
 
 def test_a_job_that_failed_meanwhile_runs_again(
@@ -133,7 +134,7 @@ def test_a_job_that_has_changed_is_deleted_and_gone_before_the_new_one_is_submit
         (folder / "go").touch()
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert "has changed" in second.said
-    assert (folder / "direct/a").read_text() == "other\n"
+    assert (folder / "direct/a").read_text() == "half\nother\n"
 
 
 def test_a_job_whose_id_nobody_heard_is_found_by_its_name(

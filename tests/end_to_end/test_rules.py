@@ -365,7 +365,7 @@ def test_pbs_is_told_no_variable_of_the_user(rules: Run, environment: dict[str, 
 
 def test_only_the_user_can_read_what_the_plugin_keeps(rules: Run) -> None:
     state = rules.folder / ".snakemake/pbs-singularity"
-    assert {stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in state.iterdir()} == {0}
 
 
 def test_nothing_is_left_of_the_run_but_logs(rules: Run) -> None:

@@ -175,19 +175,51 @@ def test_a_bundle_that_is_killed_leaves_the_records_of_those_that_have_ended(
 
 @each_kind
 @each_shell
-def test_what_has_ended_does_not_run_again_when_pbs_begins_the_bundle_again(make: Make, sh: str, node: Node) -> None:
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_has_ended_does_not_run_again_when_pbs_begins_the_bundle_again(
+    make: Make, is_read: bool, sh: str, node: Node
+) -> None:
     commands = ["echo 0 >>ran; exit 3", "echo 1 >>ran; [ -e begun ] || { touch begun; sleep 60; }", "echo 2 >>ran"]
     tasks = make(node, commands)
     kill_in_the_second(node, tasks, sh, signal.SIGKILL)
     assert node.exit_statuses(tasks) == [3, None, None]
-    for record in node.records.iterdir():
-        record.unlink()  # it has been read
-    assert node.run_bundle(tasks, sh).records == [None, 0, 0]
+    if is_read:
+        put_away(["0"], node.records, node.surroundings.ended)
+    assert node.run_bundle(tasks, sh).records == [None if is_read else 3, 0, 0]
     assert (node.workdir / "ran").read_text().split() == ["0", "1", "1", "2"]
 
 
 @each_shell
-def test_a_task_alone_runs_again_when_pbs_begins_it_again(sh: str, node: Node) -> None:
-    task = node.direct("echo 0 >>ran; exit 3")
-    assert [node.run(task, sh).status for _ in range(2)] == [3, 3]
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_task_alone_that_has_ended_does_not_run_again_when_pbs_begins_it_again(
+    status: int, is_read: bool, sh: str, node: Node
+) -> None:
+    task = node.direct(f"echo said; echo 0 >>ran; exit {status}", outputs=("ran",))
+    first = node.run(task, sh)
+    record = first.record
+    assert record is not None
+    assert record.exit_status == first.status == status
+    if is_read:
+        put_away([task.token], node.records, node.surroundings.ended)
+    again = node.run(task, sh)
+    assert again.record == (None if is_read else record)
+    assert again.log == "said\n"
+    assert (node.workdir / "ran").read_text().split() == ["0"]
+
+
+@each_shell
+def test_a_nested_task_that_has_ended_does_not_start_snakemake_again(sh: str, node: Node) -> None:
+    task = node.nested(recorder(node.root / "python"))
+    assert node.run(task, sh).status == 0
+    (node.workdir / "arguments").unlink()
+    node.run(task, sh)
+    assert not (node.workdir / "arguments").exists()
+
+
+@each_shell
+def test_a_task_alone_that_was_killed_runs_when_pbs_begins_it_again(sh: str, node: Node) -> None:
+    task = node.direct("echo 0 >>ran; [ -e begun ] || { touch begun; kill -KILL $PPID; }")
+    assert node.run(task, sh).record is None
+    assert node.run(task, sh).status == 0
     assert (node.workdir / "ran").read_text().split() == ["0", "0"]

@@ -158,11 +158,11 @@ def test_a_precommand_comes_first_and_its_failure_is_the_tasks(sh: str, node: No
     python = recorder(node.root / "python")
     ended = node.run(node.nested(python, "echo first && exit 4"), sh)
     assert (ended.status, ended.log) == (4, "first\n")
-    ended = node.run(node.nested(python, "echo first && false"), sh)
+    ended = node.run(node.nested(python, "echo first && false", token="b"), sh)
     assert ended.record is not None
     assert ended.record.exit_status == 1
     assert not (node.workdir / "arguments").exists()
-    assert node.run(node.nested(python, "echo first"), sh).status == 0
+    assert node.run(node.nested(python, "echo first", token="c"), sh).status == 0
     assert (node.workdir / "arguments").exists()
 
 

@@ -20,7 +20,7 @@ from snakemake_executor_plugin_pbs_singularity.tracking.ledger import (
 def batch(token: str, *tasks: str, at: float | None = None) -> LedgerBatch:
     """Give a batch of tasks, each a subjob of its own."""
     entered = {
-        name: LedgerTask(name, index, f"job {name}", "work", f"rule {name}", f"/logs/{name}")
+        name: LedgerTask(name, index, f"job {name}", "work", "request", f"rule {name}", f"/logs/{name}")
         for index, name in enumerate(tasks)
     }
     return LedgerBatch(token, f"name-{token}", "run", time.time() if at is None else at, len(tasks), entered)
