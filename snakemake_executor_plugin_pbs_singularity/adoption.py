@@ -83,18 +83,22 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     """
     folders: dict[str, RunFolder | None] = {}
     earlier = []
+    lives = False
     for batch in ledger.before.values():
         if batch.run not in folders:
             folder = RunFolder(state, batch.run)
             folders[batch.run] = folder if folder.run.is_dir() and folder.hold() else None
         folder_of_batch = folders[batch.run]
         if folder_of_batch is None:
+            lives |= bool(batch.live)
             continue
         records = dict(read_records(folder_of_batch.records, batch.tasks.__contains__))
         if batch.id is None and batch.live:
             batch.id = _look_for(batch, ledger, pbs, folder_of_batch, say)
         if batch.id is not None:
             earlier.append(_earlier(batch, batch.id, folder_of_batch, records))
+    if lives:
+        say("Another run may be going on in this directory. The jobs that it has submitted are left alone.")
     _ask(earlier, pbs)
     left = [task for one in earlier for task in _left_of(one)]
     ledger.ended({one.task.token: one.record.exit_status for one in left if one.record and _has_failed(one)})
