@@ -39,8 +39,8 @@ class Left:
     """How it has ended, if that is known."""
     was_noted: bool
     """Whether the earlier run knew that it has ended; then it may have told Snakemake too."""
-    was_deleted: bool
-    """Whether the earlier run asked PBS to delete it."""
+    is_lost: bool
+    """Whether it cannot go on: the earlier run had it deleted, or the folder of its script and record is gone."""
 
     @property
     def waits(self) -> bool:
@@ -87,7 +87,7 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     for batch in ledger.before.values():
         if batch.run not in folders:
             folder = RunFolder(state, batch.run)
-            folders[batch.run] = folder if folder.run.is_dir() and folder.hold() else None
+            folders[batch.run] = folder if not folder.run.is_dir() or folder.hold() else None
         folder_of_batch = folders[batch.run]
         if folder_of_batch is None:
             lives |= bool(batch.live)
@@ -201,9 +201,8 @@ def _left_of(earlier: _Earlier) -> Iterator[Left]:
         record = ExitRecord(0, "") if was_noted else earlier.records.get(token)
         if was_noted or token not in batch.ended:
             job = earlier.jobs[task.index]
-            yield Left(
-                task, earlier.submitted, job, earlier.folder, record, was_noted, was_deleted=token in batch.deleted
-            )
+            is_lost = token in batch.deleted or not (was_noted or earlier.folder.run.is_dir())
+            yield Left(task, earlier.submitted, job, earlier.folder, record, was_noted, is_lost)
 
 
 def _has_failed(left: Left) -> bool:

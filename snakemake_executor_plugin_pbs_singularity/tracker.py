@@ -164,7 +164,7 @@ class Tracker:
             one
             for one in old
             if one.task.work == task.work_digest
-            and not one.was_deleted
+            and not one.is_lost
             and (one.task.request == request or not one.waits)
             and (not one.was_noted or is_unfinished(one.task.token))
         ]

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -151,6 +152,20 @@ def test_a_job_whose_id_nobody_heard_is_found_by_its_name(
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert "goes on as PBS job" in second.said
     assert set(starts(folder).values()) == {1}
+
+
+def test_a_job_whose_script_somebody_removed_is_replaced(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It could leave no record."""
+    folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW})
+    with killed(folder, environment, "direct/a") as first:
+        (job,) = first.wait_for_jobs(1).values()
+    shutil.rmtree(folder / ".snakemake/pbs-singularity/runs")
+    with harness.start(folder, [*harness.pbs_options(), *AGAIN, "direct/a"], environment) as second:
+        second.wait_for_jobs(1)
+        assert qstat(environment, job.pbs_id).get("job_state", "F") == "F"
+        (folder / "go").touch()
+        assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
+    assert (folder / "direct/a").read_text() == "half\nwhole\n"
 
 
 def test_a_job_that_waits_is_replaced_when_it_is_to_ask_for_something_else(
