@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, NestedTask
+from snakemake_executor_plugin_pbs_singularity.tracking.witness import put_away
 
 from .bundled import Make, MakeDirect, boxed, each_direct_kind, each_kind, nested, plain
-from .run import SET_BY_PBS, Maker, Node, each_shell, own, shell_command
+from .run import SET_BY_PBS, Maker, Node, each_shell, own, recorder, shell_command
 
 
 @each_kind

@@ -1,7 +1,11 @@
 """The files of a run: private, named safely, tidied up."""
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import (
     make_run_folder,
     new_token,
     remove_if_empty,
+    run_folders,
     write_private,
 )
 
@@ -40,6 +45,34 @@ def aged(path: Path, days: float, text: str = "x") -> Path:
     then = time.time() - days * 86400
     os.utime(path, (then, then))
     return path
+
+
+@contextmanager
+def other_process(folder: RunFolder) -> Iterator[Callable[[], str]]:
+    """A process that tries to hold a run when told to and, when this ends, is killed as by a machine that fails."""
+    script = """
+import sys
+from pathlib import Path
+from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]), sys.argv[2])
+for _ in sys.stdin:
+    print(folder.hold(), flush=True)
+"""
+    words = [sys.executable, "-c", script, str(folder.state), folder.name]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    stdin, stdout = process.stdin, process.stdout
+
+    def hold() -> str:
+        stdin.write("hold\n")
+        return stdout.readline().strip()
+
+    try:
+        yield hold
+    finally:
+        process.kill()
+        process.communicate()
 
 
 # Law 7
@@ -174,3 +207,29 @@ def test_only_an_empty_log_is_removed(tmp_path: Path) -> None:
     for path in (empty, full, tmp_path / "missing"):
         remove_if_empty(path)
     assert (empty.exists(), full.exists()) == (False, True)
+
+
+# Runs that live
+
+
+def test_a_run_is_held_by_one_process_while_it_lives(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path)
+    assert run_folders(tmp_path) == [folder]
+    with other_process(folder) as hold:
+        assert hold() == "False"
+    dead = RunFolder(tmp_path, "dead")
+    dead.run.mkdir()
+    with other_process(dead) as hold:
+        assert hold() == "True"
+        assert not dead.hold()
+    assert dead.hold()
+
+
+def test_the_lock_of_a_run_is_the_users_alone(tmp_path: Path) -> None:
+    assert (make_run_folder(tmp_path).run / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_without_a_lock_is_one_that_is_just_being_made(tmp_path: Path) -> None:
+    RunFolder(tmp_path, "new").run.mkdir(parents=True)
+    assert run_folders(tmp_path) == []
+    assert run_folders(tmp_path / "absent") == []

@@ -11,17 +11,21 @@ from images.made import as_somebody
 from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
 from snakemake_executor_plugin_pbs_singularity.pbs.outcome import TERMINATED
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import (
+    LATEST,
     ExitRecord,
     Over,
     is_over,
     judge,
     parse_record,
-    take_records,
+    patience,
+    put_away,
+    read_record,
+    read_records,
     was_untouched,
 )
 
-WELL = ExitRecord(0, "node1")
-BADLY = ExitRecord(3, "node1")
+WELL = ExitRecord(0, "node1", "7.server")
+BADLY = ExitRecord(3, "node1", "7.server")
 GRACE = 5.0
 
 RUNNING = JobStatus(State.RUNNING)
@@ -66,12 +70,12 @@ def outcome(record: ExitRecord | None, status: JobStatus | None, seconds_over: f
         (None, JobStatus(State.HELD), 1e6, "goes on"),
         (None, JobStatus(State.MOVED), 1e6, "goes on"),
         # The record is late, or never comes.
-        (None, DONE, 4.9, "goes on"),
-        (None, DONE, 5, "failed"),
+        (None, DONE, LATEST - 0.1, "goes on"),
+        (None, DONE, LATEST, "failed"),
         (None, FAILED, 4.9, "goes on"),
         (None, FAILED, 5, "failed"),
-        (None, UNKNOWN, 4.9, "goes on"),
-        (None, UNKNOWN, 5, "failed"),
+        (None, UNKNOWN, LATEST - 0.1, "goes on"),
+        (None, UNKNOWN, LATEST, "failed"),
         # Whom PBS ended writes none.
         *((None, status, 0, "failed") for status in BY_PBS),
         # The record is there.
@@ -133,13 +137,22 @@ def test_what_is_over_stays_over(status: JobStatus | None, earlier: float, later
         assert judge(status, later, GRACE, bundled=bundled) is not None
 
 
+@given(status=statuses.filter(lambda status: status is not None), grace=seconds)
+def test_a_record_has_the_grace_time_at_least_and_longer_where_nothing_else_speaks_of_failure(
+    status: JobStatus, grace: float
+) -> None:
+    well = status.succeeded or status.state is State.UNKNOWN
+    assert patience(status, grace) == (max(grace, LATEST) if well else grace)
+
+
 # Bundles
 
 
 @pytest.mark.parametrize("status", [*BY_PBS, DONE, FAILED, UNKNOWN])
 def test_a_bundle_that_pbs_ended_has_a_while_for_its_records_too(status: JobStatus) -> None:
-    assert judge(status, GRACE - 0.1, GRACE, bundled=True) is None
-    assert judge(status, GRACE, GRACE, bundled=True) == Over(None, status)
+    awaited = patience(status, GRACE)
+    assert judge(status, awaited - 0.1, GRACE, bundled=True) is None
+    assert judge(status, awaited, GRACE, bundled=True) == Over(None, status)
 
 
 @given(status=statuses, seconds_over=seconds, grace=seconds)
@@ -148,7 +161,7 @@ def test_the_grace_time_is_always_kept_for_a_bundle(
 ) -> None:
     """A record of a task that ended before PBS killed the bundle may be late."""
     over = judge(status, seconds_over, grace, bundled=True)
-    if status is not None and is_over(status) and seconds_over >= grace:
+    if status is not None and is_over(status) and seconds_over >= patience(status, grace):
         assert over == Over(None, status)
     else:
         assert over is None
@@ -190,23 +203,56 @@ def test_each_time_that_a_bundle_is_ended_at_least_one_of_its_tasks_is_reported(
 # Records
 
 
+def all_records(folder: Path) -> dict[str, ExitRecord]:
+    return dict(read_records(folder, lambda token: True))
+
+
 def write_record(folder: Path, token: str, exit_status: int = 0) -> Path:
     path = folder / token
     path.write_text(f"exit_status={exit_status}\nstarted=1\nended=2\nhost=node1\npbs_jobid=7.server\n")
     return path
 
 
-def test_records_are_given_once_by_token(tmp_path: Path) -> None:
+def test_records_are_given_by_token_and_stay(tmp_path: Path) -> None:
     write_record(tmp_path, "a", 0)
     write_record(tmp_path, "b", 3)
-    assert dict(take_records(tmp_path)) == {"a": WELL, "b": BADLY}
-    assert dict(take_records(tmp_path)) == {}
-    assert list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        assert all_records(tmp_path) == {"a": WELL, "b": BADLY}
+
+
+def test_only_what_is_wanted_is_given(tmp_path: Path) -> None:
+    write_record(tmp_path, "a")
+    write_record(tmp_path, "b")
+    assert dict(read_records(tmp_path, ["b", "c"].__contains__)) == {"b": WELL}
+
+
+def test_records_that_are_put_away_are_looked_at_no_more_and_are_whole_elsewhere(tmp_path: Path) -> None:
+    records, ended = tmp_path / "records", tmp_path / "ended"
+    for folder in (records, ended):
+        folder.mkdir()
+    for token in "abc":
+        write_record(records, token)
+    put_away(["a", "vanished", "c"], records, ended)
+    assert all_records(records) == {"b": WELL}
+    assert all_records(ended) == {"a": WELL, "c": WELL}
+
+
+def test_a_record_that_cannot_be_put_away_now_stays(tmp_path: Path) -> None:
+    write_record(tmp_path, "a")
+    put_away(["a"], tmp_path, tmp_path / "away")
+    assert all_records(tmp_path) == {"a": WELL}
+
+
+def test_a_record_can_be_asked_for_by_its_name(tmp_path: Path) -> None:
+    """A network file system may list a folder as it was a while ago."""
+    assert read_record(write_record(tmp_path, "a", 3)) == BADLY
+    assert read_record(tmp_path / "b") is None
+    assert read_record(tmp_path) is None
 
 
 def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
     part = write_record(tmp_path, "a.part")
-    assert dict(take_records(tmp_path)) == {}
+    assert all_records(tmp_path) == {}
     assert part.exists()
 
 
@@ -214,18 +260,17 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
     "text",
     [b"", b"\0\xff", b"exit_status=0\n", b"exit_status=\nhost=node1\n", b"host=node1\n", b"exit_status=x\nhost=n\n"],
 )
-def test_garbage_is_no_record_and_not_read_again(text: bytes, tmp_path: Path) -> None:
+def test_garbage_is_no_record(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(text)
     write_record(tmp_path, "good")
-    assert dict(take_records(tmp_path)) == {"good": WELL}
-    assert list(tmp_path.iterdir()) == []
+    assert all_records(tmp_path) == {"good": WELL}
 
 
 def test_a_record_that_vanishes_keeps_nobody_from_reading_the_others(tmp_path: Path) -> None:
     for name in ("a", "z"):
         (tmp_path / name).symlink_to("vanished")
     write_record(tmp_path, "good")
-    assert dict(take_records(tmp_path)) == {"good": WELL}
+    assert all_records(tmp_path) == {"good": WELL}
 
 
 def test_a_record_that_cannot_be_read_is_read_when_it_can() -> None:
@@ -235,19 +280,19 @@ def test_a_record_that_cannot_be_read_is_read_when_it_can() -> None:
         late = write_record(folder, "late")
         late.chmod(0o000)
         with as_somebody():
-            assert dict(take_records(folder)) == {}
+            assert all_records(folder) == {}
         late.chmod(0o600)
-        assert dict(take_records(folder)) == {"late": WELL}
+        assert all_records(folder) == {"late": WELL}
 
 
 def test_a_folder_among_the_records_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     write_record(tmp_path, "good")
-    assert dict(take_records(tmp_path)) == {"good": WELL}
+    assert all_records(tmp_path) == {"good": WELL}
 
 
 def test_records_that_are_out_of_reach_say_nothing_of_any_job(tmp_path: Path) -> None:
-    assert dict(take_records(tmp_path / "away")) == {}
+    assert all_records(tmp_path / "away") == {}
 
 
 @given(st.text())
