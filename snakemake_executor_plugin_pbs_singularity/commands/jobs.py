@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from ..pbs import JobStatus, Pbs, PbsError, State, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
+from ..pbs import Pbs, PbsError, State, array_of, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
+from ..text import count
 from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
 from .table import print_table
 
@@ -22,7 +24,7 @@ class Job:
 
     id: str
     state: str
-    """A word of PBS's; "unknown" if PBS does not say."""
+    """A word of PBS's; "unknown" if PBS no longer knows it, "no answer" if it did not say this time."""
     task: LedgerTask
 
     @property
@@ -64,46 +66,57 @@ def jobs(context: click.Context, directory: Path, as_json: bool) -> None:
 @click.pass_obj
 def cancel(directory: Path, ids: tuple[str, ...], yes: bool) -> None:
     """Delete jobs of this working directory from PBS: all, or those that are named as the list names them."""
-    there = [job for job in _find(directory) if not job.is_over and (not ids or job.id in ids)]
-    unknown = sorted(set(ids) - {job.id for job in there})
+    active = [job for job in _find(directory) if not job.is_over]
+    chosen = [job for job in active if not ids or job.id in ids]
+    unknown = sorted(set(ids) - {job.id for job in chosen})
     if unknown:
         raise click.ClickException(
             f"PBS does not have {', '.join(unknown)} of this directory: see pbs-singularity jobs."
         )
-    if not there:
+    if not chosen:
         click.echo("No jobs to cancel.")
         return
-    names = list(dict.fromkeys(job.id for job in there))
-    count = f"{len(names)} PBS job{'' if len(names) == 1 else 's'}"
+    names = _with_whole_arrays({job.id for job in chosen}, {job.id for job in active})
+    deleted = count(len(names), "PBS job")
     if not yes:
-        click.confirm(f"Delete {count} with {len(there)} tasks?", abort=True, err=True)
+        click.confirm(f"Delete {deleted} with {count(len(chosen), 'task')}?", abort=True, err=True)
     try:
         delete(_pbs(), names)
     except PbsError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Asked PBS to delete {count}. A run that watches them will call them failed.")
+    click.echo(f"Asked PBS to delete {deleted}. A run that watches them will call them failed.")
+
+
+def _with_whole_arrays(chosen: set[str], active: set[str]) -> list[str]:
+    """Give chosen jobs to delete, and in the place of all active subjobs of an array the array: PBS is quicker then."""
+    spared = {array_of(job) for job in active - chosen}
+    arrays = {job: array for job in chosen if (array := array_of(job)) is not None and array not in spared}
+    return sorted({arrays.get(job, job) for job in chosen})
 
 
 def _find(directory: Path) -> list[Job]:
     """Give the tasks of the ledger without an end, with what PBS says of them. Raises ClickException."""
     try:
         batches = [batch for batch in read_ledger(directory / _STATE / LEDGER_NAME).values() if batch.live]
-        pbs = _pbs() if batches else None
-        return [job for batch in batches for job in _jobs_of(batch, pbs)] if pbs is not None else []
+        return _ask(batches, _pbs()) if batches else []
     except (OSError, PbsError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _jobs_of(batch: LedgerBatch, pbs: Pbs) -> list[Job]:
-    pbs_id = batch.id or next(iter(find_by_name(pbs, batch.name)), None)
-    if pbs_id is None:
-        return []
-    said = subjob_status(pbs, pbs_id) if batch.size > 1 else status(pbs, [pbs_id])
+def _ask(batches: Iterable[LedgerBatch], pbs: Pbs) -> list[Job]:
+    """Ask PBS how the tasks of batches are: once for all single jobs, and once for each array. Raises PbsError."""
+    ids = {batch.token: batch.id or next(iter(find_by_name(pbs, batch.name)), None) for batch in batches}
+    known = [(batch, pbs_id) for batch in batches if (pbs_id := ids[batch.token]) is not None]
+    said = status(pbs, [pbs_id for batch, pbs_id in known if batch.size == 1])
+    for batch, pbs_id in known:
+        if batch.size > 1:
+            said |= subjob_status(pbs, pbs_id)
     jobs = []
-    for task in batch.live:
-        job_id = subjob_id(pbs_id, task.index) if batch.size > 1 else pbs_id
-        job_status = said.get(job_id, said.get(pbs_id, JobStatus(State.UNKNOWN)))
-        jobs.append(Job(job_id, job_status.state.value, task))
+    for batch, pbs_id in known:
+        for task in batch.live:
+            job_id = subjob_id(pbs_id, task.index) if batch.size > 1 else pbs_id
+            job_status = said.get(job_id, said.get(pbs_id))
+            jobs.append(Job(job_id, job_status.state.value if job_status else "no answer", task))
     return jobs
 
 
