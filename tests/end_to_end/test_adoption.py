@@ -143,11 +143,12 @@ def test_a_job_whose_id_nobody_heard_is_found_by_its_name(
 ) -> None:
     """The run is killed when PBS has the job and the ledger has not its id."""
     folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW})
-    path = wrap(tmp_path / "bin", environment, {"qsub": 'REAL "$@" >/dev/null; kill -KILL $PPID; sleep 1'})
+    qsub = 'case "$*" in *" -J "*) REAL "$@" >/dev/null; kill -KILL $PPID; sleep 1;; *) exec REAL "$@";; esac'
+    path = wrap(tmp_path / "bin", environment, {"qsub": qsub})
     with harness.start(folder, [*harness.pbs_options(), *AGAIN], {**environment, "PATH": path}) as first:
         assert first.process.wait(harness.TIME_LIMIT) < 0
     with harness.start(folder, [*harness.pbs_options(), *AGAIN], environment) as second:
-        wait_until(lambda: len(starts(folder)) == 3, "the array runs")
+        wait_until(lambda: len(starts(folder)) >= 3, "the array runs")
         (folder / "go").touch()
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert "goes on as PBS job" in second.said
