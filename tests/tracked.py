@@ -83,6 +83,7 @@ class Run:
     def __init__(self, site: "Site") -> None:
         self.said: list[str] = []
         self.site = site
+        self._held_by_others = list(run_folder._HELD)
         self.folder = make_run_folder(site.state)
         self.ledger = open_ledger(site.state / LEDGER_NAME, site.workdir)
         self.stopped = Stopped(site.clock)
@@ -142,8 +143,9 @@ class Run:
 
     def die(self) -> None:
         """Let go what the process of this run holds, as if it were killed."""
-        for lock in [lock for lock in run_folder._HELD if Path(lock.lock_file).parent == self.folder.run]:
-            lock.release(force=True)
+        for lock in run_folder._HELD:
+            if lock not in self._held_by_others:
+                lock.release(force=True)
 
 
 class Site:
@@ -195,6 +197,7 @@ class Site:
     def let_go(self) -> None:
         """Have PBS start what waits."""
         self.local.set(queues={"workq": {}})
+        self.local.out("qstat")  # so that the server sees it
 
     def jobs(self) -> list[str]:
         """Give the ids of all jobs that were ever submitted."""
