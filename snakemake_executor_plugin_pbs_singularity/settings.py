@@ -4,6 +4,7 @@ Snakemake turns every field into a command line option, a profile key and, where
 environment variable `SNAKEMAKE_PBS_SINGULARITY_<NAME>`.
 """
 
+import math
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,17 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "K",
         },
     )
+    never_run_minutes: float = field(
+        default=60,
+        metadata={
+            "help": "Minutes after which a job that PBS says can never run (its 'Can Never Run') is deleted and counts "
+            "as failed; 0 lets it wait. PBS says so of requests that no node can fulfil, which may change when nodes "
+            "come back. The screen says it at once.",
+            "env_var": True,
+            "type": float,
+            "metavar": "MINUTES",
+        },
+    )
     pbs: str = field(
         default="auto",
         metadata={
@@ -147,6 +159,10 @@ class ExecutorSettings(ExecutorSettingsBase):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise WorkflowError(f"--pbs-singularity-{name.replace('_', '-')}: {number} must be at least 1.")
+        if not 0 <= self.never_run_minutes < math.inf:
+            raise WorkflowError(
+                f"--pbs-singularity-never-run-minutes: {self.never_run_minutes} must be 0 or more, and finite."
+            )
 
 
 def library_folders(settings: ExecutorSettings) -> tuple[Path, ...]:

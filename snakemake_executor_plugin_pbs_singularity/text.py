@@ -12,3 +12,9 @@ def one_line(text: str) -> str:
 def count(number: int, what: str) -> str:
     """Give a number of things in words, such as "1 job" or "2 jobs"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def minutes(seconds: float) -> str:
+    """Give a time in minutes, in words: "60 minutes", "0.5 minutes"."""
+    number = f"{seconds / 60:g}"
+    return f"{number} minute{'' if number == '1' else 's'}"

@@ -12,7 +12,21 @@ from pathlib import Path
 
 from .batch import Batch, pbs_log
 from .contact import Contact
-from .pbs import JobStatus, Pbs, PbsError, State, explain_waiting, status, subjob_id, subjob_status
+from .pbs import (
+    Hindrance,
+    JobStatus,
+    Pbs,
+    PbsError,
+    State,
+    Verdict,
+    delete,
+    explain_waiting,
+    hindrance,
+    status,
+    subjob_id,
+    subjob_status,
+)
+from .text import minutes
 from .tracking.run_folder import RunFolder
 from .tracking.witness import is_over
 
@@ -37,6 +51,8 @@ class PbsJob:
     """When PBS first said that it is over, by `time.monotonic()`."""
     to_repeat: bool = False
     """Whether its tasks are to run again if it ends without success: nobody watched it, or it was to make way."""
+    refused: Verdict | None = None
+    """Why it was deleted before it began, if it was: PBS has been saying for long that it can never run."""
 
     @property
     def is_bundle(self) -> bool:
@@ -72,7 +88,12 @@ class SubmittedBatch:
     """Whether the subjobs were asked for since PBS last spoke of the array."""
     others: set[str] = field(default_factory=set)
     """Tasks without a known end that are not this run's: then how many are over says nothing of those that are."""
-    warned: set[str] = field(default_factory=set)
+    warned: set[Hindrance] = field(default_factory=set)
+    """What was said on the screen to keep it from going on."""
+    never_since: float | None = None
+    """Since when PBS has been saying that it can never run, by `time.monotonic()`."""
+    is_given_up: bool = False
+    """Whether it was deleted because of that."""
 
     @property
     def is_array(self) -> bool:
@@ -110,7 +131,14 @@ def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBa
 class Watch:
     """Asks PBS about the batches of a run, when it is time to."""
 
-    def __init__(self, pbs: Pbs, least: float, contact: Contact, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, pbs: Pbs, least: float, contact: Contact, warn: Callable[[str], None], never_runs_after: float = 0
+    ) -> None:
+        """Watch with at least so many seconds between two questions.
+
+        What PBS has been saying for `never_runs_after` seconds can never run is deleted; with 0 it stays.
+        """
+        self._never_runs_after = never_runs_after
         self._pbs = pbs
         self._least = least
         self._contact = contact
@@ -146,6 +174,7 @@ class Watch:
         try:
             if is_time:
                 self._ask(batches)
+                self._give_up([batch for batch in batches if self._is_hopeless(batch)])
             for batch in hiding:
                 self._ask_closely(batch)
         except PbsError as error:
@@ -172,13 +201,60 @@ class Watch:
         is_said_of = list(batch.jobs.values()) if not batch.is_array or said.state is State.UNKNOWN else was_unknown
         for job in is_said_of:
             job.note(said)
+        self._point_out(batch, batch.id, said)
+        if hindrance(said) is not Hindrance.NEVER_RUNS:
+            batch.never_since = None
+        elif batch.never_since is None:
+            batch.never_since = time.monotonic()
+
+    def _point_out(self, batch: SubmittedBatch, pbs_id: str, said: JobStatus) -> None:
+        """Say once what keeps a batch, or any of its subjobs, from going on.
+
+        One that was released and is held again is said again, as somebody has to release it again. What comes and goes
+        by itself, as when jobs are suspended for more urgent ones, is not.
+        """
+        what = hindrance(said)
+        if what is None and pbs_id == batch.id and said.state is not State.UNKNOWN:
+            batch.warned.discard(Hindrance.HELD)
         waiting = explain_waiting(said)
-        if waiting is not None and waiting.problem not in batch.warned:
-            batch.warned.add(waiting.problem)
-            self._warn(f"{batch.title} (PBS job {batch.id}): {waiting}")
+        if what is None or waiting is None or what in batch.warned:
+            return
+        batch.warned.add(what)
+        limit = (
+            f" If PBS says so for {minutes(self._never_runs_after)}, it is deleted and counts as failed."
+            if what is Hindrance.NEVER_RUNS and self._never_runs_after
+            else ""
+        )
+        self._warn(f"{batch.title} (PBS job {pbs_id}): {waiting}{limit}")
+
+    def _is_hopeless(self, batch: SubmittedBatch) -> bool:
+        if not self._never_runs_after or batch.never_since is None or batch.is_given_up:
+            return False
+        return time.monotonic() - batch.never_since >= self._never_runs_after
+
+    def _give_up(self, batches: list[SubmittedBatch]) -> None:
+        """Delete what PBS has been saying for long that it can never run; its jobs know why.
+
+        Their ends are then PBS's to tell, as of all that is deleted. Raises PbsError; it is tried again then.
+        """
+        ids = [one for batch in batches for one in (list(batch.jobs) if batch.others else [batch.id])]
+        if not ids:
+            return
+        delete(self._pbs, ids)
+        for batch in batches:
+            batch.is_given_up = True
+            why = explain_waiting(batch.status) if batch.status is not None else None
+            for job in list(batch.jobs.values()):
+                job.refused = why and Verdict(
+                    f"{why.problem} After {minutes(self._never_runs_after)} it was deleted "
+                    "(--pbs-singularity-never-run-minutes).",
+                    why.remedy,
+                )
 
     def _ask_closely(self, batch: SubmittedBatch) -> None:
         batch.asked_closely = True  # also if no answer comes: others are not to wait for it
         for job_id, said in subjob_status(self._pbs, batch.id).items():
             if job_id in batch.jobs:
                 batch.jobs[job_id].note(said)
+                if said.state is State.SUSPENDED:
+                    self._point_out(batch, job_id, said)

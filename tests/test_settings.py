@@ -50,7 +50,7 @@ def test_every_option_is_read_from_the_command_line_and_the_environment(
     option: Field[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     takes = option.metadata.get("type")
-    value = {None: True, int: 7, str: "openpbs" if option.name == "pbs" else "/a b"}[takes]
+    value = {None: True, int: 7, float: 7.5, str: "openpbs" if option.name == "pbs" else "/a b"}[takes]
     words = [str(value)] if takes else []
     assert getattr(read([f"--pbs-singularity-{option.name.replace('_', '-')}", *words]), option.name) == value
     if option.metadata.get("env_var"):

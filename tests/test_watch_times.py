@@ -1,11 +1,10 @@
-"""PBS is asked seldom; an answer that does not come is no news, and what keeps a batch waiting is said once."""
+"""PBS is asked seldom, and an answer that does not come is no news."""
 
 from itertools import pairwise
 
 import pytest
-from watched import AWAY, DONE, HELD, LEAST, QUEUED, RUNNING, Server, array
+from watched import AWAY, DONE, LEAST, QUEUED, RUNNING, Server, array
 
-from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
 from snakemake_executor_plugin_pbs_singularity.watch import SELDOMEST
 
 
@@ -129,34 +128,3 @@ def test_an_array_whose_subjobs_cannot_be_asked_for_keeps_no_other_job_from_bein
     server.says["2.vm"] = DONE
     server.times_of_questions(SELDOMEST * LEAST)
     assert job.status == DONE
-
-
-# Waiting
-
-
-def test_what_keeps_a_batch_from_beginning_is_said_once(server: Server) -> None:
-    server.submit("1.vm", 1)
-    server.says["1.vm"] = HELD
-    server.times_of_questions(300)
-    (said,) = server.said
-    assert said.startswith("warn: rule a (sample=")
-    assert "(PBS job 1.vm): It is held, and will not begin until somebody releases it." in said
-
-
-def test_of_an_array_it_is_said_once_for_all_and_another_reason_is_said_too(server: Server) -> None:
-    server.submit("1[].vm", *[1] * 50)
-    server.says["1[].vm"] = JobStatus(State.HELD, is_array=True, subjobs_over=0)
-    server.times_of_questions(100)
-    never = "Can Never Run: Insufficient amount of resource: ncpus"
-    server.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, subjobs_over=0, comment=never)
-    server.times_of_questions(100)
-    assert [text.split(":")[1].strip() for text in server.said] == ["50 tasks of a (PBS job 1[].vm)"] * 2
-    assert "It is held" in server.said[0]
-    assert "It can never run" in server.said[1]
-
-
-def test_what_simply_waits_its_turn_is_not_worth_a_word(server: Server) -> None:
-    server.submit("1.vm", 1)
-    server.says["1.vm"] = QUEUED
-    server.times_of_questions(100)
-    assert server.said == []

@@ -39,15 +39,23 @@ class Server:
         self.error_of_subjobs: PbsError | None = None
         self.asked: list[list[str]] = []
         self.asked_closely: list[str] = []
+        self.deleted: list[list[str]] = []
+        self.error_of_delete: PbsError | None = None
         self.said: list[str] = []
         monkeypatch.setattr(module, "time", self)
         monkeypatch.setattr(module, "status", self.status)
         monkeypatch.setattr(module, "subjob_status", self.subjob_status)
-        self.watch = Watch(
+        monkeypatch.setattr(module, "delete", self.delete)
+        self.watch = self.new_watch()
+
+    def new_watch(self, never_runs_after: float = 0) -> Watch:
+        """Give a watch that asks this server and says what it says here."""
+        return Watch(
             Pbs(Path("/"), {}, ""),
             LEAST,
             Contact(lambda text: self.said.append(f"say: {text}"), lambda text: self.said.append(f"warn: {text}")),
             lambda text: self.said.append(f"warn: {text}"),
+            never_runs_after,
         )
 
     def monotonic(self) -> float:
@@ -64,6 +72,11 @@ class Server:
         if self.error_of_subjobs is not None:
             raise self.error_of_subjobs
         return dict(self.subjobs)
+
+    def delete(self, pbs: Pbs, ids: Collection[str]) -> None:
+        self.deleted.append(list(ids))
+        if self.error_of_delete is not None:
+            raise self.error_of_delete
 
     def submit(self, pbs_id: str, *sizes: int) -> SubmittedBatch:
         """Have a batch of bundles of these sizes watched."""

@@ -1,18 +1,20 @@
 """Talks to PBS. Knows nothing of Snakemake or containers.
 
 ``find_pbs`` finds the commands; ``submit``, ``status`` and ``delete`` use them; ``explain_exit`` says in words
-why a job did not end well. All problems are PbsErrors, which say what to do.
+why it ended a job. All problems are PbsErrors, which say what to do.
 """
 
 from .client import delete, find_by_name, status, subjob_status, submit
 from .commands import Pbs, find_pbs
 from .errors import ErrorKind, PbsError
+from .explain import explain_exit, explain_waiting, raise_memory, signal_name, used_in_words
 from .openpbs import Submission, array_of, job_name, subjob_id
-from .outcome import JobStatus, State, Usage, Verdict, explain_code, explain_exit, explain_waiting
+from .outcome import Hindrance, JobStatus, State, Usage, Verdict, hindrance
 from .queues import check_queue, max_array_size
 
 __all__ = [
     "ErrorKind",
+    "Hindrance",
     "JobStatus",
     "Pbs",
     "PbsError",
@@ -23,15 +25,18 @@ __all__ = [
     "array_of",
     "check_queue",
     "delete",
-    "explain_code",
     "explain_exit",
     "explain_waiting",
     "find_by_name",
     "find_pbs",
+    "hindrance",
     "job_name",
     "max_array_size",
+    "raise_memory",
+    "signal_name",
     "status",
     "subjob_id",
     "subjob_status",
     "submit",
+    "used_in_words",
 ]

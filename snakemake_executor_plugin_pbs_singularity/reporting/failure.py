@@ -3,16 +3,30 @@
 from pathlib import Path
 from unicodedata import category
 
-from ..pbs import Verdict, explain_code, explain_exit
+from ..pbs import Verdict, explain_exit
 from ..tracking.witness import Over
+from .exit_codes import explain_code
 
 TAIL_LINES = 20
 """Lines of the log that a message shows."""
 _TAIL_BYTES = 16_384
 
 
-def explain(over: Over, grace: float, tasks: int = 1) -> Verdict:
-    """Say why a task that is over did not succeed; `tasks` is how many its PBS job had."""
+def explain(
+    over: Over,
+    grace: float,
+    tasks: int = 1,
+    image: Path | None = None,
+    log: Path | None = None,
+    refused: Verdict | None = None,
+) -> Verdict:
+    """Say why a task that is over did not succeed.
+
+    `tasks` is how many its PBS job had; `image` what its command ran in, None if that ran on the node itself; `log` its
+    own log; `refused` why its PBS job was given up before it began (`PbsJob.refused`), if it was.
+    """
+    if refused is not None and over.record is None:
+        return refused
     by_pbs = explain_exit(over.status) if over.status is not None else None
     if over.status is not None and by_pbs is not None and tasks > 1:
         is_limit = (over.status.exit_status or 0) < 0
@@ -22,29 +36,38 @@ def explain(over: Over, grace: float, tasks: int = 1) -> Verdict:
             if is_limit
             else by_pbs.remedy,
         )
-    ended_by_itself = over.status is None or not over.status.ended_by_pbs
+    if over.status is not None and over.status.ended_by_pbs and by_pbs is not None:
+        return by_pbs
+    words = last_lines(log) if log is not None else []
     if over.record is not None:
-        by_itself = explain_code(over.record.exit_status, over.status)
-        return (by_itself if ended_by_itself else by_pbs) or Verdict("PBS ended the job.")
+        by_itself = explain_code(over.record.exit_status, over.status, image, words)
+        return by_itself or Verdict("PBS ended the job.")
     lost_record = (
         f" Its exit record did not appear within {grace:g} seconds: its job script was cut short, or could not "
         "write to the working directory."
     )
+    if by_pbs is None and over.status is not None and not over.status.succeeded and over.status.exit_status is not None:
+        by_pbs = explain_code(over.status.exit_status, over.status, image, words)
     if by_pbs is None:
         return Verdict(
             f"PBS says that it ended well.{lost_record}",
             "Check that the compute nodes see the working directory and that its disk is not full.",
         )
-    return Verdict(f"{by_pbs.problem}{lost_record if ended_by_itself else ''}", by_pbs.remedy)
+    return Verdict(f"{by_pbs.problem}{lost_record}", by_pbs.remedy)
 
 
 def failure_message(verdict: Verdict, logs: list[Path]) -> str:
-    """Give the text of Snakemake's error message for a failed job, with the last lines of each log."""
+    """Give the text of Snakemake's error message for a failed job, with the last lines of each log.
+
+    If there are none in any, that is said, with the paths: a person need not look for them.
+    """
     parts = [str(verdict)]
     for path in logs:
         lines = last_lines(path)
         if lines:
             parts.append(f"Last lines of {path}:\n" + "\n".join(f"    {line}" for line in lines))
+    if len(parts) == 1 and logs:
+        parts.append(f"Nothing was written to {' or '.join(map(str, logs))}.")
     return "\n".join(parts)
 
 

@@ -8,12 +8,12 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     JobStatus,
     State,
     Usage,
-    explain_code,
     explain_exit,
     explain_waiting,
 )
 from snakemake_executor_plugin_pbs_singularity.pbs.answers import parse_jobs
-from snakemake_executor_plugin_pbs_singularity.pbs.outcome import duration
+from snakemake_executor_plugin_pbs_singularity.pbs.explain import duration
+from snakemake_executor_plugin_pbs_singularity.pbs.outcome import FAILED, WAITS_FOR_ANOTHER
 
 from .printed import observed, transcript
 
@@ -44,8 +44,9 @@ def seen(name: str) -> JobStatus:
 # Ends
 
 
-def test_a_job_that_ended_well_needs_no_words() -> None:
-    assert explain_exit(ended(0)) is None
+@pytest.mark.parametrize("exit_status", [0, 1, 137, 255])
+def test_a_job_that_ended_by_itself_needs_no_words_about_pbs(exit_status: int) -> None:
+    assert explain_exit(ended(exit_status)) is None
 
 
 @pytest.mark.parametrize("state", [s for s in State if s not in (State.FINISHED, State.UNKNOWN, State.MOVED)])
@@ -78,9 +79,9 @@ def test_too_much_memory_is_told_with_what_it_asked_for() -> None:
 
 
 def test_too_much_processor_time_is_told() -> None:
-    assert "used 2 min 5 s of processor time, more than its limit of 60 s" in problem(
-        ended(-28, Usage(cput=125), Usage(cput=60))
-    )
+    status = ended(-28, Usage(cput=125), Usage(cput=60))
+    assert "used 2 min 5 s of processor time, more than its limit of 60 s" in problem(status)
+    assert '`resources: pbs_extra="-l cput=120"`' in remedy(status)
 
 
 @pytest.mark.parametrize("exit_status", [-24, -25])
@@ -101,12 +102,25 @@ def test_a_deleted_subjob_was_deleted_though_its_shell_was_quicker() -> None:
     assert problem(status).startswith("It was deleted while it ran")
 
 
+def test_who_deleted_a_job_is_told_if_pbs_tells_it() -> None:
+    comment = "Job run at Wed Nov 25 at 09:01 on (vm:ncpus=1) and terminated by root@vm"
+    status = JobStatus(State.FINISHED, 271, substate=91, run_count=1, comment=comment)
+    assert problem(status) == "It was deleted while it ran, by root@vm (qdel)."
+
+
+def test_who_deleted_a_job_that_had_not_begun_is_not_known() -> None:
+    """OpenPBS 23.06.06 adds only `and terminated`, whoever did it."""
+    comment = "Can Never Run: Insufficient amount of resource: ncpus (R: 1000 A: 8 T: 8) and terminated"
+    text = problem(JobStatus(State.FINISHED, None, substate=91, comment=comment))
+    assert text == f"It was deleted before it ran, by hand (qdel) or by the site. PBS says: {comment}."
+
+
 def test_a_job_deleted_in_its_first_seconds_did_not_end_well_though_its_exit_status_is_0() -> None:
     (status,) = parse_jobs(observed("qdel-at-substate-41").stdout).values()
     assert status.exit_status == 0
     assert not status.succeeded
     assert problem(status).startswith("It was deleted while it ran")
-    assert "terminated by root@vm" in problem(status)
+    assert "by root@vm (qdel)" in problem(status)
 
 
 def test_a_subjob_that_was_deleted_before_it_ran_has_an_exit_status_and_did_not_run() -> None:
@@ -128,61 +142,38 @@ def test_a_job_that_pbs_no_longer_knows_is_lost() -> None:
     assert "no longer knows" in problem(JobStatus(State.UNKNOWN))
 
 
+def test_a_job_whose_node_was_lost_and_that_must_not_run_twice_is_told_as_that() -> None:
+    """As svr_setjob_histinfo of OpenPBS leaves it: no exit status."""
+    status = JobStatus(State.FINISHED, None, substate=FAILED, run_count=1, exec_host="n7/0", used=Usage(walltime=90))
+    assert problem(status).startswith("The node that it ran on was lost")
+    assert "n7" in problem(status)
+
+
+@pytest.mark.parametrize("exit_status", [-4, -5, -6])
+def test_a_job_whose_node_was_restarted_is_told_as_that(exit_status: int) -> None:
+    assert "its node was restarted while it ran" in problem(ended(exit_status))
+
+
 @pytest.mark.parametrize(("exit_status", "words"), [(-20, "connection to its node was lost"), (-10, "user or group")])
 def test_a_job_that_did_not_come_to_run_is_explained(exit_status: int, words: str) -> None:
     assert words in problem(ended(exit_status))
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("02-exit-127", "a command was not found"),
-        ("02-exit-137", "memory ran out"),
-        ("02-exit-255", "container command"),
-        ("02-signal-kill", "memory ran out"),
-        ("02-signal-segv", "segmentation fault"),
-        ("02-exit-3", "Exit code 3."),
-    ],
-)
-def test_usual_exit_codes_are_explained(name: str, words: str) -> None:
-    assert words in problem(seen(name))
-
-
-@pytest.mark.parametrize(("code", "words"), [(126, "could not be executed"), (143, "asked to end"), (134, "SIGABRT")])
-def test_the_code_of_an_exit_record_is_explained_without_pbs(code: int, words: str) -> None:
-    assert words in str(explain_code(code))
-
-
-def test_a_killed_job_is_told_with_what_it_used_and_where() -> None:
-    status = JobStatus(
-        State.FINISHED,
-        137,
-        exec_host="n1/0*4+n1/1*4+n2/0*4",
-        used=Usage(walltime=5400, mem=3990),
-        asked=Usage(walltime=7200, mem=4000),
-    )
-    assert problem(status).endswith(
-        "It ran 1 h 30 min (of 2 h) and used 3990 MiB of memory (asked for 4000 MiB) on n1, n2."
-    )
-    assert remedy(status).endswith("`resources: mem_mb=8000`.")
-
-
-def test_a_job_that_pbs_started_again_is_told_so() -> None:
-    assert problem(JobStatus(State.FINISHED, 1, run_count=3)) == "Exit code 1. PBS started it 3 times."
 
 
 AMOUNTS = st.none() | st.integers(0, 10**9)
 USAGES = st.builds(Usage, walltime=AMOUNTS, cput=AMOUNTS, mem=AMOUNTS, ncpus=AMOUNTS)
 
 
-@given(st.integers(-300, 600), USAGES, USAGES)
-def test_every_end_but_0_is_explained_in_sentences(exit_status: int, used: Usage, asked: Usage) -> None:
-    verdict = explain_exit(ended(exit_status, used, asked))
-    assert (verdict is None) == (exit_status == 0)
+@given(st.none() | st.integers(-300, 600), USAGES, USAGES, st.none() | st.integers(0, 100), st.none() | st.text())
+def test_every_end_by_pbs_is_explained_in_sentences(
+    exit_status: int | None, used: Usage, asked: Usage, substate: int | None, comment: str | None
+) -> None:
+    status = JobStatus(State.FINISHED, exit_status, used=used, asked=asked, substate=substate, comment=comment)
+    verdict = explain_exit(status)
+    assert (verdict is not None) == status.ended_by_pbs
     if verdict is not None:
         assert str(verdict)[0].isupper()
         assert str(verdict).endswith(".")
-        assert "None" not in str(verdict)
+        assert "None" not in str(verdict).replace(comment or "None", "")
 
 
 @pytest.mark.parametrize("exit_status", [-29, -27, 271, 265, None])
@@ -206,26 +197,55 @@ def test_only_a_finished_job_with_0_that_pbs_did_not_end_succeeded(
 # Waiting
 
 
-def test_a_job_that_can_never_run_is_told() -> None:
+def waiting(state: State, comment: str | None = None, **facts: object) -> str:
+    """Give what is said of a job that does not go on; nothing if all is well."""
+    return str(explain_waiting(JobStatus(state, comment=comment, **facts)) or "")  # type: ignore[arg-type]
+
+
+def test_a_job_that_can_never_run_is_told_in_words_and_in_those_of_pbs() -> None:
     words = "Can Never Run: Insufficient amount of resource: ncpus (R: 1000 A: 64 T: 64)"
-    verdict = explain_waiting(JobStatus(State.QUEUED, comment=words))
-    assert verdict is not None
-    assert words in verdict.problem
-    assert "threads" in verdict.remedy
+    text = waiting(State.QUEUED, words)
+    assert words in text
+    assert "asked for ncpus=1000, there are 64" in text
+    assert "Ask for less (the rule's threads" in text
 
 
-def test_a_held_job_is_told() -> None:
-    assert "qrls" in str(explain_waiting(JobStatus(State.HELD)))
+def test_another_reason_why_a_job_can_never_run_is_told_in_the_words_of_pbs() -> None:
+    text = waiting(State.QUEUED, "Can Never Run: Not enough total nodes available")
+    assert "Not enough total nodes available." in text
+    assert "That is" not in text
+
+
+def test_a_held_job_is_told_with_what_releases_it_and_who_holds_it() -> None:
+    text = waiting(State.HELD, "Job held by root on Wed Nov 25 09:01:41 2026")
+    assert "it has not failed" in text
+    assert "PBS says: Job held by root on Wed Nov 25 09:01:41 2026." in text
+    assert "qrls" in text
+
+
+def test_a_job_that_waits_for_another_as_it_was_asked_to_is_not_worth_a_word() -> None:
+    assert waiting(State.HELD, substate=WAITS_FOR_ANOTHER) == ""
+
+
+def test_a_suspended_job_is_told_without_the_comment_of_its_start() -> None:
+    text = waiting(State.SUSPENDED, "Job run at Wed Nov 25 at 09:01 on (vm:ncpus=1)")
+    assert text.startswith("It is suspended: it has not failed")
+    assert "09:01" not in text
+
+
+def test_a_job_that_was_moved_is_told_with_where_to() -> None:
+    """OpenPBS puts the destination where the queue was (svr_setjob_histinfo)."""
+    assert "moved it to another server, to workq@other. It has not failed" in waiting(State.MOVED, queue="workq@other")
+    assert "moved it to another server. It has not failed" in waiting(State.MOVED, queue="workq")
 
 
 def test_a_stopped_queue_is_told() -> None:
-    status = JobStatus(State.QUEUED, queue="gpu", comment="Not Running: Queue not started.")
-    assert "Its queue gpu is stopped" in str(explain_waiting(status))
+    assert "Its queue gpu is stopped" in waiting(State.QUEUED, "Not Running: Queue not started.", queue="gpu")
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FINISHED])
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FINISHED, State.WAITING, State.TRANSIT])
 def test_a_job_that_waits_its_turn_needs_no_words(state: State) -> None:
-    assert explain_waiting(JobStatus(state, comment="Not Running: Insufficient amount of resource: ncpus")) is None
+    assert waiting(state, "Not Running: Insufficient amount of resource: ncpus") == ""
 
 
 # Times

@@ -20,9 +20,9 @@ from snakemake_executor_plugin_pbs_singularity.reporting.failure import (
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import ExitRecord, Over
 
 
-def said(exit_status: int | None, status: JobStatus | None) -> str:
+def said(exit_status: int | None, status: JobStatus | None, **facts: object) -> str:
     record = None if exit_status is None else ExitRecord(exit_status, "node1")
-    return str(explain(Over(record, status), grace=5))
+    return str(explain(Over(record, status), grace=5, **facts))  # type: ignore[arg-type]
 
 
 def finished(exit_status: int | None, **facts: object) -> JobStatus:
@@ -40,8 +40,7 @@ LOST = "Its exit record did not appear within 5 seconds"
 )
 def test_the_records_exit_code_is_explained_whatever_pbs_knows(status: JobStatus | None) -> None:
     text = said(127, status)
-    assert text.startswith("Exit code 127: a command was not found.")
-    assert "container" in text
+    assert text.startswith("Exit code 127: a command was not found on the node.")
 
 
 def test_what_the_job_used_is_told_if_pbs_knows_it() -> None:
@@ -92,6 +91,22 @@ def test_every_failure_has_words(record: ExitRecord | None, status: JobStatus | 
     verdict = explain(Over(record, status), grace=5)
     assert verdict.problem.endswith(".")
     assert verdict.problem[0].isupper()
+
+
+def test_what_the_container_runtime_wrote_into_the_log_is_the_reason(tmp_path: Path) -> None:
+    image, log = tmp_path / "image.sif", tmp_path / "log"
+    image.write_text("no image")
+    log.write_text(f"FATAL:   could not open image {image}: image format not recognized\n")
+    for record, status in ((255, None), (None, finished(255))):
+        text = said(record, status, image=image, log=log)
+        assert f"the container of the image {image} could not start" in text
+        assert "image format not recognized" in text
+
+
+def test_of_a_job_that_was_given_up_it_is_told_why_and_not_that_it_was_deleted() -> None:
+    why = Verdict("It can never run.", "Ask for less.")
+    assert said(None, finished(None), refused=why) == "It can never run. Ask for less."
+    assert said(3, finished(3), refused=why).startswith("Exit code 3.")
 
 
 @given(code=st.integers(1, 255), status=statuses)
@@ -156,6 +171,14 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def test_that_nothing_was_written_is_told_with_where_it_would_be(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch()
+    assert failure_message(Verdict("It failed."), [first, second]) == (
+        f"It failed.\nNothing was written to {first} or {second}."
+    )
+
+
 @pytest.mark.parametrize("kind", ["missing", "a folder", "closed", "below a file"])
 def test_a_log_that_cannot_be_read_does_not_hide_the_reason(kind: str, open_folder: Path) -> None:
     log = open_folder / "log"
@@ -168,4 +191,4 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_reason(kind: str, open_fold
         log.write_text("")
         log = log / "log"
     with as_somebody():
-        assert failure_message(Verdict("It failed."), [log]) == "It failed."
+        assert failure_message(Verdict("It failed."), [log]) == f"It failed.\nNothing was written to {log}."
