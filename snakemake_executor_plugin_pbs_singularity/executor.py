@@ -31,6 +31,7 @@ from .text import count
 from .tracker import Outcome, Submitted, Tracker
 from .tracking.ledger import LEDGER_NAME, open_ledger
 from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty
+from .tracking.witness import patience
 from .watch import Watch
 
 common_settings = CommonSettings(
@@ -252,7 +253,9 @@ class Executor(RemoteExecutor):
             folder=self._folder,
             ledger=ledger,
             left=find_left_overs(ledger, self._site.pbs, state, self._say),
-            watch=Watch(self._site.pbs, least, contact, self.logger.warning),
+            watch=Watch(
+                self._site.pbs, least, contact, self.logger.warning, 60 * self.executor_settings.never_run_minutes
+            ),
             contact=contact,
             stopped=self._collector.stopped,
             warn=self.logger.warning,
@@ -300,10 +303,11 @@ class Executor(RemoteExecutor):
                     remove_if_empty(log)
                 self.report_job_success(_info(one))
         for one, over in self._tracker.explained(failed):
-            verdict: Verdict = explain(over, self._grace, one.pbs_job.size)
-            present = [log for log in (one.log, one.pbs_job.log) if log.exists() and log.stat().st_size]
-            message = failure_message(verdict, present)
-            self.report_job_error(_info(one), msg=message, aux_logs=[str(log) for log in present])
+            grace = patience(over.status, self._grace) if over.status is not None else self._grace
+            verdict: Verdict = explain(over, grace, one.pbs_job.size, one.image, one.log, one.pbs_job.refused)
+            logs = [one.log, one.pbs_job.log]
+            written = [str(log) for log in logs if log.exists() and log.stat().st_size]
+            self.report_job_error(_info(one), msg=failure_message(verdict, logs), aux_logs=written)
 
     def _say(self, text: str) -> None:
         self.logger.info(text)

@@ -50,6 +50,11 @@ class Task:
     work_digest: str
     """What stands for all that the task runs."""
 
+    @property
+    def image(self) -> Path | None:
+        """Give what its command runs in; None if that runs on the node itself, or by a Snakemake there."""
+        return self.work.container.image if isinstance(self.work, DirectTask) and self.work.container else None
+
 
 def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> Surroundings:
     """Give what all tasks of a run share."""

@@ -37,6 +37,8 @@ class Submitted:
     batch: SubmittedBatch
     folder: RunFolder
     """Of the run that submitted it."""
+    image: Path | None
+    """What its command runs in; None if that runs on the node itself."""
 
     @property
     def status(self) -> JobStatus | None:
@@ -112,7 +114,7 @@ class Tracker:
         self.watch.add(as_submitted)
         jobs = list(as_submitted.jobs.values())
         tasks = [
-            Submitted(task.job, task.token, task.label, task.log, pbs_job, as_submitted, self._folder)
+            Submitted(task.job, task.token, task.label, task.log, pbs_job, as_submitted, self._folder, task.image)
             for bundle, pbs_job in zip(batch.bundles, jobs, strict=True)
             for task in bundle
         ]
@@ -180,7 +182,7 @@ class Tracker:
 
     def _adopt(self, left: Left, task: Task) -> Submitted:
         batch, pbs_job, token = left.batch, left.pbs_job, left.task.token
-        adopted = Submitted(task.job, token, task.label, Path(left.task.log), pbs_job, batch, left.folder)
+        adopted = Submitted(task.job, token, task.label, Path(left.task.log), pbs_job, batch, left.folder, task.image)
         if left.was_noted and left.record is not None:  # its file is gone
             self._records[token] = left.record
         if token not in pbs_job.tokens:
