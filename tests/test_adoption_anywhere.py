@@ -176,11 +176,13 @@ def test_each_task_that_was_left_is_taken_over_replaced_or_known_to_have_ended(
     with made_world(drawn, data) as world:
         for token in data.draw(st.permutations(sorted(world.olds))):
             old, taken = world.olds[token], world.take_over(token)
-            may_go_on = old.is_same and not old.is_deleted and (old.asks_the_same or not world.waits(token))
+            is_wanted = old.is_same and not old.is_deleted
+            may_go_on = is_wanted and (old.asks_the_same or not world.waits(token))
             if old.is_live:
                 assert isinstance(taken, Submitted if may_go_on else Replacing)
             elif old.noted == "no" and old.record == 0:
-                assert isinstance(taken, Submitted) is may_go_on
+                assert isinstance(taken, Submitted) or not may_go_on
+                assert is_wanted or taken is None
             elif isinstance(taken, Submitted):
                 assert old.has_succeeded
                 assert old.is_marked

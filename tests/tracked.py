@@ -32,7 +32,7 @@ from snakemake_executor_plugin_pbs_singularity.watch import Watch
 GRACE = 5.0
 _FRONT = """#!/bin/sh
 echo "$@" >>"$0.calls"
-cp {ledger} "$0.saw" 2>/dev/null
+[ -h {ledger} ] || cp {ledger} "$0.saw" 2>/dev/null
 how=
 [ ! -s "$0.next" ] || {{ read -r how <"$0.next"; sed -i 1d "$0.next"; }}
 case $how in
