@@ -59,15 +59,18 @@ def explain(
 def failure_message(verdict: Verdict, logs: list[Path]) -> str:
     """Give the text of Snakemake's error message for a failed job, with the last lines of each log.
 
-    If there are none in any, that is said, with the paths: a person need not look for them.
+    If the first, the job's own, has none, that is said, with the paths: a person need not look for them.
     """
     parts = [str(verdict)]
+    silent = []
     for path in logs:
         lines = last_lines(path)
         if lines:
             parts.append(f"Last lines of {path}:\n" + "\n".join(f"    {line}" for line in lines))
-    if len(parts) == 1 and logs:
-        parts.append(f"Nothing was written to {' or '.join(map(str, logs))}.")
+        else:
+            silent.append(path)
+    if silent and silent[0] == logs[0]:
+        parts.insert(1, f"Nothing was written to {' or '.join(map(str, silent))}.")
     return "\n".join(parts)
 
 

@@ -177,6 +177,11 @@ def test_that_nothing_was_written_is_told_with_where_it_would_be(tmp_path: Path)
     assert failure_message(Verdict("It failed."), [first, second]) == (
         f"It failed.\nNothing was written to {first} or {second}."
     )
+    second.write_text("killed")
+    assert failure_message(Verdict("It failed."), [first, second]) == (
+        f"It failed.\nNothing was written to {first}.\nLast lines of {second}:\n    killed"
+    )
+    assert "Nothing" not in failure_message(Verdict("It failed."), [second, first])
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder", "closed", "below a file"])
