@@ -1,0 +1,278 @@
+"""Law 3, not knowing is not failing: the server goes away, commands fail, hang or answer nonsense, records are late.
+
+With ``FAULTS=full`` outages last 60 seconds, and the numbers are those of the goals.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from . import harness
+from .faults import (
+    AGAIN,
+    FULL,
+    FaultyPbs,
+    crash_server,
+    deliver,
+    fill,
+    hidden_records,
+    local_home,
+    misbehave,
+    once,
+    own_pbs,
+    small_disk,
+    starts,
+    wholes,
+    workflow,
+)
+from .harness import Running, wait_until, write
+
+OUTAGE = 60 if FULL else 15
+"""Seconds."""
+SHORT_OUTAGE = 60 if FULL else 5
+OPTIONS = ["--executor=pbs-singularity", "--jobs=200", "--latency-wait=3", "--seconds-between-status-checks=1", *AGAIN]
+LOCAL_FIRST = """
+localrules: first
+
+rule first:
+    output: touch("first")
+    shell: "touch begun; until test -e go; do sleep 0.1; done"
+"""
+SINGLE = "--pbs-singularity-max-array-size=1"
+
+
+@pytest.fixture(scope="module")
+def site(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment with a PBS that runs 120 jobs at a time."""
+    return own_pbs(environment, tmp_path_factory.mktemp("site") / "pbs")
+
+
+@pytest.fixture
+def pbs(site: dict[str, str], tmp_path: Path) -> Iterator[FaultyPbs]:
+    faulty = misbehave(tmp_path / "bin", site)
+    yield faulty
+    faulty.delete_all()
+
+
+@contextmanager
+def started(folder: Path, pbs: FaultyPbs, *options: str) -> Iterator[Running]:
+    with harness.start(folder, [*OPTIONS, *options], pbs.environment) as running:
+        yield running
+
+
+def ends_well(running: Running, folder: Path, count: int) -> None:
+    """Wait for the end of a run, and check that all is there."""
+    assert running.process.wait(harness.TIME_LIMIT) == 0, running.said
+    assert wholes(folder) == {"whole\n": count}, running.said
+
+
+def says_once_that_it_is_away_and_back(said: str) -> None:
+    assert len(re.findall("PBS does not answer", said)) == 1, said
+    assert len(re.findall("PBS answers again", said)) == 1, said
+
+
+@contextmanager
+def disk_of_state(folder: Path) -> Iterator[Path]:
+    """Have ledger, scripts and records on a small disk of their own."""
+    (folder / ".snakemake").mkdir()
+    with small_disk(folder / ".snakemake" / "pbs-singularity", mib=2) as disk:
+        yield disk
+
+
+# The server is away
+
+
+def test_an_outage_while_a_hundred_jobs_run_fails_none_and_repeats_none(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(100, wait="go")})
+    with started(folder, pbs) as running:
+        wait_until(lambda: len(starts(folder)) == 100, "all run")
+        pbs.change(away=True)
+        outage_until = time.monotonic() + OUTAGE
+        wait_until(lambda: "PBS does not answer" in running.said, "it is said that the server is away")
+        time.sleep(outage_until - time.monotonic())
+        pbs.change()
+        wait_until(lambda: "PBS answers again" in running.said, "it is said that the server is back")
+        (folder / "go").touch()
+        ends_well(running, folder, 100)
+    says_once_that_it_is_away_and_back(running.said)
+    pbs.check_that_all_is_over(folder, once(100))
+
+
+def test_an_outage_that_begins_before_the_first_job_delays_all(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3)})
+    pbs.change(away=True)
+    with started(folder, pbs) as running:
+        wait_until(lambda: "PBS does not answer" in running.said, "it is said that the server is away")
+        time.sleep(SHORT_OUTAGE)
+        pbs.change()
+        ends_well(running, folder, 3)
+    says_once_that_it_is_away_and_back(running.said)
+    pbs.check_that_all_is_over(folder, once(3))
+
+
+def test_an_outage_in_the_middle_of_submitting_delays_the_rest(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(6)})
+    pbs.change(away_after=3)
+    with started(folder, pbs, SINGLE) as running:
+        wait_until(lambda: "PBS does not answer" in running.said, "it is said that the server is away")
+        time.sleep(SHORT_OUTAGE)
+        assert running.process.poll() is None, running.said
+        pbs.change()
+        ends_well(running, folder, 6)
+    says_once_that_it_is_away_and_back(running.said)
+    pbs.check_that_all_is_over(folder, once(6))
+
+
+def test_jobs_that_end_while_the_server_is_away_count(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(5, wait="go")})
+    with started(folder, pbs) as running:
+        wait_until(lambda: len(starts(folder)) == 5, "all run")
+        pbs.change(away=True)
+        (folder / "go").touch()
+        ends_well(running, folder, 5)
+    pbs.change()
+    pbs.check_that_all_is_over(folder, once(5))
+
+
+def test_a_server_that_crashes_and_restarts_loses_and_repeats_nothing(tmp_path: Path, pbs: FaultyPbs) -> None:
+    home = local_home(pbs.real)
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(12, seconds=2)})
+    with started(folder, pbs, "--jobs=4", SINGLE) as running:
+        for count in range(2, 12, 2):
+            wait_until(lambda count=count: len(starts(folder)) >= count, "some jobs have begun")
+            crash_server(home)
+        ends_well(running, folder, 12)
+    pbs.check_that_all_is_over(folder, once(12))
+
+
+# Commands fail, hang, or are cut off
+
+
+def test_commands_that_fail_one_time_in_three_fail_no_job(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(8, seconds=1)})
+    pbs.change(fails=1 / 3)
+    with started(folder, pbs, SINGLE) as running:
+        ends_well(running, folder, 8)
+    assert pbs.calls(fault="away")
+    pbs.check_that_all_is_over(folder, once(8))
+
+
+def test_commands_that_take_seconds_fail_no_job(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3, seconds=1)})
+    pbs.change(hangs=2)
+    with started(folder, pbs) as running:
+        ends_well(running, folder, 3)
+    assert pbs.calls(fault="hangs")
+    pbs.check_that_all_is_over(folder, once(3))
+
+
+def test_submissions_whose_answers_are_lost_are_not_repeated(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(6, seconds=1)})
+    pbs.change(loses=1)
+    with started(folder, pbs, SINGLE) as running:
+        ends_well(running, folder, 6)
+    assert len(pbs.calls("qsub", "lost")) == 6
+    pbs.check_that_all_is_over(folder, once(6))
+
+
+def test_a_qsub_that_outlives_its_run_submits_nothing_twice(tmp_path: Path, pbs: FaultyPbs) -> None:
+    """The run is killed while qsub hangs, and is started again before that has submitted."""
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3, seconds=1)})
+    pbs.change(commands=("qsub",), hangs=8)
+    with started(folder, pbs) as first:
+        wait_until(lambda: bool(pbs.calls("qsub")), "qsub is called")
+        first.process.kill()
+        first.process.wait()
+    with started(folder, pbs) as second:
+        pbs.change()
+        ends_well(second, folder, 3)
+    pbs.check_that_all_is_over(folder, once(3))
+
+
+# Answers make no sense
+
+
+@pytest.mark.parametrize("way", ["shuffled", "duplicated", "truncated", "not UTF-8"])
+def test_answers_that_are_spoilt_fail_no_job(way: str, tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(5, wait="go")})
+    pbs.change(garbles=[way])
+    with started(folder, pbs, SINGLE) as running:
+        wait_until(lambda: len(pbs.calls("qstat")) >= 4, "the jobs are asked for")
+        assert "Error in rule" not in running.said
+        (folder / "go").touch()
+        ends_well(running, folder, 5)
+    pbs.check_that_all_is_over(folder, once(5))
+
+
+def test_answers_that_are_spoilt_fail_no_array(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(20, wait="go")})
+    pbs.change(garbles=["shuffled", "duplicated", "truncated", "not UTF-8"], loses=1, hides_records=True)
+    with started(folder, pbs) as running:
+        wait_until(lambda: len(starts(folder)) == 20, "all run")
+        (folder / "go").touch()
+        wait_until(lambda: len(hidden_records(folder)) == 20, "all have ended")
+        deliver(folder)
+        ends_well(running, folder, 20)
+    pbs.check_that_all_is_over(folder, once(20))
+
+
+# Records are late, the disk is full
+
+
+def test_records_that_come_late_count(tmp_path: Path, pbs: FaultyPbs) -> None:
+    late = 30 if FULL else 6
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(5)})
+    pbs.change(hides_records=True)
+    with started(folder, pbs, f"--latency-wait={late + 10}") as running:
+        wait_until(lambda: len(hidden_records(folder)) == 5, "all have ended")
+        time.sleep(late)
+        assert running.process.poll() is None, running.said
+        deliver(folder)
+        ends_well(running, folder, 5)
+    pbs.check_that_all_is_over(folder, once(5))
+
+
+def test_records_that_never_come_fail_their_jobs_in_words(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3)})
+    pbs.change(hides_records=True)
+    with started(folder, pbs, "--keep-going") as running:
+        assert running.process.wait(60) == 1, running.said
+    assert running.said.count("Error in rule one") == 3
+    assert "exit record" in running.said
+    assert "Traceback" not in running.said
+    pbs.check_that_all_is_over(folder, once(3))
+
+
+@pytest.mark.xfail(strict=True, reason="the node does not try again to write an exit record")
+def test_a_disk_that_is_full_when_tasks_end_loses_nothing(tmp_path: Path, pbs: FaultyPbs) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(8, wait="go")})
+    with disk_of_state(folder) as disk, started(folder, pbs, SINGLE) as running:
+        wait_until(lambda: len(starts(folder)) == 8, "all run")
+        filler = fill(disk)
+        (folder / "go").touch()
+        wait_until(lambda: wholes(folder) == {"whole\n": 8}, "the tasks have ended")
+        filler.unlink()
+        ends_well(running, folder, 8)
+    assert "Traceback" not in running.said
+    pbs.check_that_all_is_over(folder, once(8))
+
+
+def test_a_disk_that_is_full_when_jobs_are_to_be_submitted_fails_them_in_words(tmp_path: Path, pbs: FaultyPbs) -> None:
+    snakefile = workflow(3).replace("output:", 'input: "first"\n    output:', 1) + LOCAL_FIRST
+    folder = write(tmp_path / "flow", {"Snakefile": snakefile})
+    with disk_of_state(folder) as disk:
+        with started(folder, pbs) as running:
+            wait_until(lambda: (folder / "begun").exists(), "the local job runs")
+            filler = fill(disk)
+            (folder / "go").touch()
+            assert running.process.wait(harness.TIME_LIMIT) == 1, running.said
+        assert "Is the disk full" in running.said
+        assert "Traceback" not in running.said
+        filler.unlink()
+        with started(folder, pbs) as running:
+            ends_well(running, folder, 3)
+    pbs.check_that_all_is_over(folder, once(3))
