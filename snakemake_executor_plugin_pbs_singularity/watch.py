@@ -216,7 +216,7 @@ class Watch:
         what = hindrance(said)
         if what is None and pbs_id == batch.id and said.state is not State.UNKNOWN:
             batch.warned.discard(Hindrance.HELD)
-        waiting = explain_waiting(said)
+        waiting = explain_waiting(said, pbs_id)
         if what is None or waiting is None or what in batch.warned:
             return
         batch.warned.add(what)
@@ -243,7 +243,7 @@ class Watch:
         delete(self._pbs, ids)
         for batch in batches:
             batch.is_given_up = True
-            why = explain_waiting(batch.status) if batch.status is not None else None
+            why = explain_waiting(batch.status, batch.id) if batch.status is not None else None
             for job in list(batch.jobs.values()):
                 job.refused = why and Verdict(
                     f"{why.problem} After {minutes(self._never_runs_after)} it was deleted "

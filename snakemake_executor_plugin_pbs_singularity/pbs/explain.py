@@ -5,6 +5,7 @@ The numbers are OpenPBS's and PBS Professional's, as in ``outcome.py``.
 
 import math
 import re
+import shlex
 import signal
 from itertools import pairwise
 
@@ -77,14 +78,14 @@ def explain_exit(status: JobStatus) -> Verdict | None:
     return _explain_limit(status) or _explain_pbs(status)
 
 
-def explain_waiting(status: JobStatus) -> Verdict | None:
+def explain_waiting(status: JobStatus, pbs_id: str) -> Verdict | None:
     """Say what keeps a job from going on, if PBS says so; None if it goes on, or simply waits its turn."""
     match hindrance(status):
         case Hindrance.HELD:
             return Verdict(
                 f"It is held: it has not failed, and will not begin until somebody releases it.{_comment(status)}",
-                "Release it with `qrls` and its id. If that is refused, the site holds it: ask the cluster's "
-                "administrators.",
+                f"Release it with `qrls {shlex.quote(pbs_id)}`. If that is refused, the site holds it: ask the "
+                "cluster's administrators.",
             )
         case Hindrance.SUSPENDED:
             return Verdict(
@@ -96,7 +97,7 @@ def explain_waiting(status: JobStatus) -> Verdict | None:
             return Verdict(
                 f"PBS moved it to another server{where}. It has not failed: when it leaves its exit record in the "
                 "working directory, its end is known.",
-                f"If that server does not see the working directory, or ends it, it has to be deleted by hand. "
+                "If that server does not see the working directory, or ends it, it has to be deleted by hand. "
                 f"{_OTHER_QUEUE}",
             )
         case Hindrance.NEVER_RUNS:
@@ -182,7 +183,7 @@ def _deleted_by(status: JobStatus) -> tuple[str, str]:
     """
     match = re.search(r" and terminated by (\S+?)\.?$", status.comment or "")
     if match:
-        return f"by {match[1]} (qdel).", "If that was not you, ask there why."
+        return f"by {match[1]} (qdel).", "If that was not you, ask the cluster's administrators why."
     return (
         f"by hand (qdel) or by the site.{_comment(status)}",
         "If nobody deleted it, ask the cluster's administrators.",

@@ -91,12 +91,12 @@ def _not_found(where: str, image: Path | None, log: Sequence[str]) -> tuple[str,
             "Ask the cluster's administrators which nodes have it, or where it is on all of them.",
         )
     remedy = (
-        "choose an image that has it: what is installed on the nodes is not in there."
+        "or choose an image that has it: what is installed on the nodes is not in there."
         if image is not None
-        else "that the compute nodes have it on their PATH: they can have less than the login node. Or give the rule "
-        "a container."
+        else "and that the compute nodes have it on their PATH: they can have less than the login node. Or give the "
+        "rule a container."
     )
-    return (f": a command was not found {where}.", f"The log names it. Check its spelling, and {remedy}")
+    return (f": a command was not found {where}.", f"The log names it. Check its spelling, {remedy}")
 
 
 def _no_container(image: Path, log: Sequence[str]) -> tuple[str, str]:

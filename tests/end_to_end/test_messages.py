@@ -186,7 +186,7 @@ def test_a_held_job_is_said_once_with_what_releases_it_and_goes_on(messages: Run
     (line,) = re.findall(rf"^.*\(PBS job {re.escape(job.pbs_id)}\): .*$", messages.said, re.MULTILINE)
     assert line.startswith("rule held (PBS job ")
     assert "it has not failed" in line
-    assert "qrls" in line
+    assert f"`qrls {job.pbs_id}`" in line
     assert (messages.folder / "held").exists()
     assert not messages.errors_of("held")
 
@@ -255,11 +255,10 @@ def test_a_command_that_cannot_be_executed_says_so(messages: Run) -> None:
     assert "chmod +x" in error
 
 
-def test_a_command_that_was_killed_says_what_it_used_and_what_to_try(messages: Run) -> None:
+def test_a_command_that_was_killed_says_what_it_asked_for_and_what_to_try(messages: Run) -> None:
     error = messages.error_of("killed")
     assert "Exit code 137: it was killed (signal 9), most often because memory ran out." in error
-    assert re.search(r"used \d+ MiB of memory \(asked for \d+ MiB\)", error)
-    assert re.search(r"for example `resources: mem_mb=\d+`", error)
+    assert re.search(r"Raise the rule's mem_mb \(it asked for \d+ MiB\), for example `resources: mem_mb=\d+`\.", error)
 
 
 def test_a_command_that_crashed_says_so(messages: Run) -> None:

@@ -187,7 +187,7 @@ def test_many_subjobs_are_asked_for_at_once(pbs: Pbs, submit_script: Submit) -> 
 def test_a_held_job_is_not_failed_and_its_being_held_is_told(pbs: Pbs, submit_script: Submit) -> None:
     told = wait_for(pbs, submit_script("true", "-h"), lambda told: told.state is State.HELD)
     assert explain_exit(told) is None
-    assert explain_waiting(told) is not None
+    assert explain_waiting(told, "1.vm") is not None
 
 
 def test_a_job_is_found_by_its_name_while_it_waits_and_when_it_is_over(pbs: Pbs, submit_script: Submit) -> None:
@@ -253,7 +253,7 @@ def test_a_request_that_no_node_can_fulfil_waits_and_is_told(pbs: Pbs, submit_sc
     job_id = submit_script("true", "-l", "select=1:ncpus=90000")
     told = wait_for(pbs, job_id, lambda told: bool(told.comment))
     assert told.state is State.QUEUED
-    assert "can never run" in str(explain_waiting(told))
+    assert "can never run" in str(explain_waiting(told, "1.vm"))
 
 
 def test_a_request_that_is_refused_is_refused_in_the_words_of_pbs(submit_script: Submit) -> None:

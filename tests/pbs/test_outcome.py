@@ -199,7 +199,7 @@ def test_only_a_finished_job_with_0_that_pbs_did_not_end_succeeded(
 
 def waiting(state: State, comment: str | None = None, **facts: object) -> str:
     """Give what is said of a job that does not go on; nothing if all is well."""
-    return str(explain_waiting(JobStatus(state, comment=comment, **facts)) or "")  # type: ignore[arg-type]
+    return str(explain_waiting(JobStatus(state, comment=comment, **facts), "1[].vm") or "")  # type: ignore[arg-type]
 
 
 def test_a_job_that_can_never_run_is_told_in_words_and_in_those_of_pbs() -> None:
@@ -220,7 +220,7 @@ def test_a_held_job_is_told_with_what_releases_it_and_who_holds_it() -> None:
     text = waiting(State.HELD, "Job held by root on Wed Nov 25 09:01:41 2026")
     assert "it has not failed" in text
     assert "PBS says: Job held by root on Wed Nov 25 09:01:41 2026." in text
-    assert "qrls" in text
+    assert "`qrls '1[].vm'`" in text
 
 
 def test_a_job_that_waits_for_another_as_it_was_asked_to_is_not_worth_a_word() -> None:
