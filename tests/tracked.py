@@ -155,8 +155,8 @@ class Site:
         self.local = LocalPbs(folder)
         self.local.set(ncpus=8, mem_mb=8000, ngpus=0, kill_grace=0.2)
         self.workdir = self.local.cwd
-        self.state = folder / "state"
-        self.state.mkdir()
+        self.state = self.workdir / ".snakemake" / "pbs-singularity"
+        self.state.mkdir(parents=True)
         self.clock = Clock()
         self._front = folder / "front"
         self._front.mkdir()
@@ -165,7 +165,8 @@ class Site:
             ledger = self.state / LEDGER_NAME
             command.write_text(_FRONT.format(name=name, local=self.local.bin / name, ledger=ledger))
             command.chmod(0o755)
-        self.pbs = find_pbs({**self.local.environment, "PATH": f"{self._front}:{self.local.environment['PATH']}"})
+        self.path = f"{self._front}:{self.local.environment['PATH']}"
+        self.pbs = find_pbs({**self.local.environment, "PATH": self.path})
         monkeypatch.setattr(commands, "PAUSE", 0.0)
         for module in (adoption, tracker, cancelling, watch):
             monkeypatch.setattr(module, "time", self.clock)

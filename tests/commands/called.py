@@ -1,4 +1,4 @@
-"""Call ``pbs-singularity images`` as a user does."""
+"""Call ``pbs-singularity`` as a user does."""
 
 import subprocess
 import sys
@@ -7,11 +7,16 @@ from pathlib import Path
 
 
 def call(
-    *arguments: str | Path, folder: Path, environment: Mapping[str, str], answer: str = "", fails: bool = False
+    *arguments: str | Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    answer: str = "",
+    fails: bool = False,
+    command: str = "images",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a subcommand in a folder, ``answer`` being what is typed; it must not end in a traceback."""
+    """Run a command in a folder, ``answer`` being what is typed; it must not end in a traceback."""
     done = subprocess.run(
-        [Path(sys.executable).with_name("pbs-singularity"), "images", *arguments],
+        [Path(sys.executable).with_name("pbs-singularity"), command, *arguments],
         cwd=folder,
         env=dict(environment),
         input=answer,
