@@ -45,6 +45,8 @@ class Faults:
     """The share of the calls that do so."""
     hangs: float = 0.0
     """Seconds before they begin."""
+    late: float = 0.0
+    """Seconds between what they do and what they print."""
     loses: float = 0.0
     """The share of the calls of qsub that submit and do not tell the id."""
     garbles: tuple[str, ...] = ()
@@ -128,6 +130,15 @@ def misbehave(folder: Path, environment: Mapping[str, str]) -> FaultyPbs:
         (folder / name).write_text(f'#!/bin/sh\nexec {quoted} "$@"\n')
         (folder / name).chmod(0o755)
     return pbs
+
+
+def with_time_limit(environment: Mapping[str, str], folder: Path, seconds: float) -> dict[str, str]:
+    """Give an environment whose runs of Snakemake give a command of PBS less time than it has by default."""
+    folder.mkdir()
+    package = "snakemake_executor_plugin_pbs_singularity.pbs.commands"
+    (folder / "sitecustomize.py").write_text(f"from {package} import Pbs\nPbs.__init__.__defaults__ = ({seconds},)\n")
+    paths = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
+    return changed(environment, {"PYTHONPATH": os.pathsep.join(paths)})
 
 
 # The local PBS

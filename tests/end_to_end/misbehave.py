@@ -37,6 +37,7 @@ def main(folder: str, command: str, real: str, arguments: list[str]) -> int:
     if command == "qsub" and faults["hides_records"]:
         hide_records(arguments[-1])
     done = subprocess.run([real, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    time.sleep(faults["late"])
     if fault == "lost":
         return lose(command, chance)
     out = garbled(done.stdout, faults["garbles"], chance) if command in ("qstat", "qselect") else done.stdout

@@ -5,7 +5,7 @@ With ``FAULTS=full`` outages last 60 seconds, and the numbers are those of the g
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from .faults import (
     small_disk,
     starts,
     wholes,
+    with_time_limit,
     workflow,
 )
 from .harness import Running, wait_until, write
@@ -59,8 +60,10 @@ def pbs(site: dict[str, str], tmp_path: Path) -> Iterator[FaultyPbs]:
 
 
 @contextmanager
-def started(folder: Path, pbs: FaultyPbs, *options: str) -> Iterator[Running]:
-    with harness.start(folder, [*OPTIONS, *options], pbs.environment) as running:
+def started(
+    folder: Path, pbs: FaultyPbs, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    with harness.start(folder, [*OPTIONS, *options], environment or pbs.environment) as running:
         yield running
 
 
@@ -167,6 +170,21 @@ def test_commands_that_take_seconds_fail_no_job(tmp_path: Path, pbs: FaultyPbs) 
     with started(folder, pbs) as running:
         ends_well(running, folder, 3)
     assert pbs.calls(fault="hangs")
+    pbs.check_that_all_is_over(folder, once(3))
+
+
+def test_commands_that_run_out_of_time_fail_no_job(tmp_path: Path, pbs: FaultyPbs) -> None:
+    """The server does what they ask for, and does not answer in time."""
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3, wait="go")})
+    impatient = with_time_limit(pbs.environment, tmp_path / "limit", 2)
+    pbs.change(commands=("qsub", "qstat"), late=30)
+    with started(folder, pbs, environment=impatient) as running:
+        wait_until(lambda: len(starts(folder)) == 3 and "PBS does not answer" in running.said, "all run")
+        pbs.change()
+        wait_until(lambda: "PBS answers again" in running.said, "it is said that the server is back")
+        (folder / "go").touch()
+        ends_well(running, folder, 3)
+    assert "gave no answer in 2 seconds" in running.said
     pbs.check_that_all_is_over(folder, once(3))
 
 
