@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -132,3 +133,58 @@ def test_only_the_user_can_read_it(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="space"):
         Ledger(Path("/dev/full"), {}).submitted("one", "12.server")
+
+
+entries = st.lists(
+    st.one_of(
+        st.tuples(st.just("intend"), st.integers(0, 3)),
+        st.tuples(st.just("submitted"), st.integers(0, 3)),
+        st.tuples(st.just("withdrawn"), st.integers(0, 3)),
+        st.tuples(st.just("ended"), st.integers(0, 8), st.sampled_from([0, 3, None])),
+        st.tuples(st.just("deleted"), st.integers(0, 8)),
+        st.tuples(st.just("a new run")),
+        st.tuples(st.just("a torn line")),
+    )
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(entered=entries)
+def test_whatever_is_entered_in_whatever_order_the_ledger_says_it(
+    entered: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    """Two tasks for each batch; entries on what is not there say nothing."""
+    path = tmp_path / "any"
+    path.unlink(missing_ok=True)
+    ledger = open_ledger(path, tmp_path)
+    expected: dict[str, LedgerBatch] = {}
+    for what, *about in entered:
+        token = f"batch {about[0] // 2 if what in ('ended', 'deleted') else about[0]}" if about else ""
+        task = f"task {about[0]}" if about else ""
+        if what == "intend":
+            if token not in expected:
+                new = batch(token, f"task {2 * about[0]}", f"task {2 * about[0] + 1}", at=round(time.time(), 3))
+                ledger.intend(new)
+                expected[token] = new
+        elif what == "submitted":
+            ledger.submitted(token, f"{about[0]}.server")
+            if token in expected:
+                expected[token].id = f"{about[0]}.server"
+        elif what == "withdrawn":
+            ledger.withdrawn(token)
+            expected.pop(token, None)
+        elif what == "ended":
+            ledger.ended({task: about[1]})
+            if token in expected:
+                expected[token].ended[task] = about[1]
+        elif what == "deleted":
+            ledger.deleted([task])
+            if token in expected:
+                expected[token].deleted.add(task)
+        elif what == "a new run":
+            ledger = open_ledger(path, tmp_path)
+            assert ledger.before == expected
+        else:
+            with path.open("a") as file:
+                file.write('{"ended": {"task 0": ')
+        assert ledger.read() == expected
