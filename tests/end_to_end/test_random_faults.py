@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from . import harness
 from .faults import (
@@ -33,6 +40,7 @@ from .faults import (
 from .harness import Running, wait_until, write
 
 OPTIONS = ["--executor=pbs-singularity", "--latency-wait=5", "--seconds-between-status-checks=1", *AGAIN]
+WAYS = ("shuffled", "duplicated", "truncated", "not UTF-8")
 SINGLE = "--pbs-singularity-max-array-size=1"
 
 
@@ -96,6 +104,19 @@ def test_server_restarts_and_kills_together_lose_nothing_and_repeat_nothing(tmp_
     run_to_the_end(folder, pbs, count, options)
 
 
+FAULTS = st.fixed_dictionaries(
+    {"seed": st.integers(0, 99)},
+    optional={
+        "away": st.booleans(),
+        "fails": st.sampled_from([0.3, 0.6]),
+        "loses": st.sampled_from([0.5, 1.0]),
+        "garbles": st.lists(st.sampled_from(WAYS), min_size=1, unique=True),
+        "hangs": st.sampled_from([0.5, 1.5]),
+        "late": st.sampled_from([0.5, 1.5]),
+    },
+)
+
+
 class RandomFaults(RuleBasedStateMachine):
     """A workflow that runs while faults come and go; in the end there are none, and it must complete."""
 
@@ -112,17 +133,12 @@ class RandomFaults(RuleBasedStateMachine):
         self.running: Running | None = None
         self.options: list[str] = [*OPTIONS, "--jobs=6"]
 
-    def start(self) -> None:
+    def start(self, single: bool) -> None:
+        self.options = [*OPTIONS, "--jobs=6", *([SINGLE] if single else [])]
         self.running = self.exits.enter_context(harness.start(self.folder, self.options, self.pbs.environment))
 
-    def kill(self) -> None:
-        if self.running is not None:
-            self.running.process.kill()
-            self.running.process.wait()
-            self.running = None
-
     def go_on(self, tasks: int) -> None:
-        """Wait until some more tasks have begun, or something else shows that time goes on."""
+        """Wait until some more tasks have begun, or PBS was asked some more, or the run is over."""
         begun, calls = len(starts(self.folder)) + tasks, len(self.pbs.calls()) + 3 * tasks
         wait_until(
             lambda: (
@@ -134,52 +150,36 @@ class RandomFaults(RuleBasedStateMachine):
             "the run goes on",
         )
 
+    @initialize(faults=FAULTS, single=st.booleans())
+    def begins_with_faults(self, faults: dict[str, object], single: bool) -> None:
+        self.pbs.change(**faults)
+        self.start(single)
+
     @precondition(lambda self: self.running is None)
-    @rule(single=st.booleans())
-    def begins(self, single: bool) -> None:
-        self.options = [*OPTIONS, "--jobs=6", *([SINGLE] if single else [])]
-        self.start()
-
-    @precondition(lambda self: self.running is not None)
-    @rule(tasks=st.integers(1, 3))
-    def goes_on(self, tasks: int) -> None:
+    @rule(single=st.booleans(), tasks=st.integers(0, 3))
+    def begins_again(self, single: bool, tasks: int) -> None:
+        self.start(single)
         self.go_on(tasks)
 
     @precondition(lambda self: self.running is not None)
-    @rule(tasks=st.integers(0, 2))
-    def is_killed(self, tasks: int) -> None:
+    @rule()
+    def is_killed(self) -> None:
+        assert self.running is not None
+        self.running.process.kill()
+        self.running.process.wait()
+        self.running = None
+
+    @rule(faults=FAULTS, tasks=st.integers(0, 3))
+    def faults_change(self, faults: dict[str, object], tasks: int) -> None:
+        self.pbs.change(**faults)
         self.go_on(tasks)
-        self.kill()
-
-    @rule()
-    def server_goes_away(self) -> None:
-        self.pbs.change(away=True)
-
-    @rule(share=st.sampled_from([0.3, 0.6]), seed=st.integers(0, 99))
-    def commands_fail(self, share: float, seed: int) -> None:
-        self.pbs.change(fails=share, seed=seed)
-
-    @rule(share=st.sampled_from([0.5, 1.0]), seed=st.integers(0, 99))
-    def answers_of_qsub_are_lost(self, share: float, seed: int) -> None:
-        self.pbs.change(loses=share, seed=seed)
-
-    @rule(way=st.sampled_from(["shuffled", "duplicated", "truncated", "not UTF-8"]), seed=st.integers(0, 99))
-    def answers_are_spoilt(self, way: str, seed: int) -> None:
-        self.pbs.change(garbles=[way], seed=seed)
-
-    @rule(seconds=st.sampled_from([0.5, 1.5]))
-    def commands_take_long(self, seconds: float) -> None:
-        self.pbs.change(hangs=seconds)
-
-    @rule()
-    def all_is_well(self) -> None:
-        self.pbs.change()
 
     @precondition(lambda self: self.home is not None)
-    @rule()
-    def server_restarts(self) -> None:
+    @rule(tasks=st.integers(0, 1))
+    def server_restarts(self, tasks: int) -> None:
         assert self.home is not None
         crash_server(self.home)
+        self.go_on(tasks)
 
     @invariant()
     def no_task_has_begun_twice(self) -> None:
