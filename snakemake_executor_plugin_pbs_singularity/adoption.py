@@ -61,6 +61,15 @@ class LeftOvers:
         """Give the tasks that were left of a job, once."""
         return self.by_job.pop(job, [])
 
+    def ends(self) -> dict[str, int | None]:
+        """Give how those ended that nobody has asked for, by their tokens; None of those gone without a word."""
+        unclaimed = [one for left in self.by_job.values() for one in left if not one.was_noted]
+        return {
+            one.task.token: one.record.exit_status if one.record else None
+            for one in unclaimed
+            if one.record is not None or one.pbs_job.over_since is not None
+        }
+
 
 @dataclass(frozen=True)
 class _Earlier:

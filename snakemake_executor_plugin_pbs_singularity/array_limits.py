@@ -1,7 +1,6 @@
 """How many subjobs an array may have: what the user, the server, the queue and PBS itself allow."""
 
-from collections.abc import Callable
-
+from .contact import Contact
 from .pbs import Pbs, PbsError, max_array_size
 from .tasks.request import Request
 
@@ -12,10 +11,10 @@ LARGEST = 10_000
 class ArrayLimits:
     """Remembers for each queue what PBS says, which is asked when the first array is about to be formed."""
 
-    def __init__(self, pbs: Pbs, wanted: int | None, debug: Callable[[str], None]) -> None:
+    def __init__(self, pbs: Pbs, wanted: int | None, contact: Contact) -> None:
         self._pbs = pbs
         self._wanted = wanted
-        self._debug = debug
+        self._contact = contact
         self._by_queue: dict[str | None, int] = {}
 
     def most(self, request: Request) -> int:
@@ -26,7 +25,7 @@ class ArrayLimits:
             try:
                 self._by_queue[request.queue] = max_array_size(self._pbs, request.queue) or LARGEST
             except PbsError as error:
-                self._debug(f"PBS does not say how large arrays may be: {error}")
+                self._contact.lose(error)
                 return self._wanted or LARGEST
         allowed = self._by_queue[request.queue]
         return min(self._wanted or allowed, allowed)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Lock
 
-from .pbs import PbsError
+from .pbs import ErrorKind, PbsError
 
 
 class Contact:
@@ -13,18 +13,19 @@ class Contact:
         self._say = say
         self._warn = warn
         self._lock = Lock()
-        self._is_lost = False
+        self._failures = 0
 
     def lose(self, error: PbsError) -> None:
-        """Take note that PBS did not answer."""
+        """Take note that PBS did not answer. It is said when it happens twice in a row: once is nothing."""
         with self._lock:
-            if not self._is_lost:
-                self._is_lost = True
-                self._warn(f"PBS does not answer: its jobs count as running, new ones wait until it does. {error}")
+            self._failures += 1
+            if self._failures == 2:
+                what = "does not answer" if error.kind is ErrorKind.UNREACHABLE else "gives no answer that helps"
+                self._warn(f"PBS {what}: its jobs count as running, new ones wait until it does. {error}")
 
     def regain(self) -> None:
         """Take note that PBS has answered."""
         with self._lock:
-            if self._is_lost:
-                self._is_lost = False
+            if self._failures > 1:
                 self._say("PBS answers again.")
+            self._failures = 0

@@ -75,9 +75,13 @@ class Executor(RemoteExecutor):
         self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
         check_jobs(jobs, self._site, self.executor_settings)
         point_out_moving_tags(jobs, self._site, self.logger.warning)
-        self._folder: RunFolder = make_run_folder(state)
-        self._tracker: Tracker = self._start_tracking(state)
-        self._limits = ArrayLimits(self._site.pbs, self.executor_settings.max_array_size, self.logger.debug)
+        try:
+            self._folder: RunFolder = make_run_folder(state)
+            self._tracker: Tracker = self._start_tracking(state)
+        except OSError as error:
+            raise WorkflowError(
+                f"{error}: nothing can be written to {state}. Is the disk full, or your share?"
+            ) from error
         self._say(f"{self._site.pbs_in_words} runs the jobs; their logs are in {self._folder.logs}.")
         if any(job.container_img_url for job in jobs):
             self._say(f"{self._site.runtime} runs their containers; Snakemake's own integration is not needed.")
@@ -247,6 +251,7 @@ class Executor(RemoteExecutor):
         least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
         ledger = open_ledger(state / LEDGER_NAME, Path.cwd())
         contact = Contact(self._say, self.logger.warning)
+        self._limits = ArrayLimits(self._site.pbs, self.executor_settings.max_array_size, contact)
         return Tracker(
             pbs=self._site.pbs,
             surroundings=make_surroundings(self, self._site, self._folder),

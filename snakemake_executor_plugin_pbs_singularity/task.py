@@ -124,7 +124,7 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,
         missing=tuple(image.uri for image in images.values() if isinstance(image, Missing)),
         job_digest=job_digest(job),
-        work_digest=work_digest(job, work, map(_file, images.values())),
+        work_digest=_work_digest(job, work, images.values(), asked, site, workflow),
     )
 
 
@@ -180,6 +180,17 @@ def _container(images: Mapping[str, Resolved], options: tuple[str, ...], site: S
     (image,) = images.values()
     apptainer_args = workflow.deployment_settings.apptainer_args
     return Container(site.runtime.command, _file(image), options, str(apptainer_args or ""))
+
+
+def _work_digest(
+    job: Any, work: DirectTask | NestedTask, images: Iterable[Resolved], asked: Sequence[str], site: Site, workflow: Any
+) -> str:
+    """Give what stands for what a task runs. Pulled images never change, and may not be there yet: their names count."""
+    files = [_file(image) for image in images]
+    pulled = [str(file) for file in files if file.is_relative_to(site.store)]
+    apptainer_args = str(workflow.deployment_settings.apptainer_args or "")
+    others = [file for file in files if not file.is_relative_to(site.store)]
+    return work_digest(job, work, others, [*pulled, *asked, apptainer_args])
 
 
 def _file(image: Resolved) -> Path:

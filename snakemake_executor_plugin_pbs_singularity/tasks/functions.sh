@@ -13,8 +13,16 @@ task() { # TOKEN LOG: what follows, up to finish, is this task's
 
 _pbs_host=$(uname -n)
 
-write_record() { # EXIT_STATUS: whoever finds a record finds a whole one
+write_record() { # EXIT_STATUS: whoever finds a record finds a whole one. A disk that is full may have room again
     _pbs_ended=$(date +%s)
+    _pbs_tries=30
+    until write_whole_record "$1" || [ "$_pbs_tries" -eq 0 ]; do
+        _pbs_tries=$((_pbs_tries - 1))
+        sleep 2
+    done
+}
+
+write_whole_record() { # EXIT_STATUS
     printf 'exit_status=%s\nstarted=%s\nended=%s\nhost=%s\npbs_jobid=%s\n' \
         "$1" "$_pbs_started" "$_pbs_ended" "$_pbs_host" "$PBS_JOBID" >"$_pbs_record.part" &&
         mv -f "$_pbs_record.part" "$_pbs_record"

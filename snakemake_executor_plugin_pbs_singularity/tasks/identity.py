@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from snakemake.sourcecache import infer_source_file
 
 from .planning import jobs_in
 from .request import Request
@@ -18,24 +20,31 @@ def job_digest(job: Any) -> str:
     return _digest(sorted((one.rule.name, sorted(one.wildcards_dict.items())) for one in jobs_in(job)))
 
 
-def work_digest(job: Any, work: DirectTask | NestedTask, images: Iterable[Path]) -> str:
-    """Give what stands for all that a task runs: command, images, inputs as they are now.
+def work_digest(job: Any, work: DirectTask | NestedTask, images: Iterable[Path], container: Sequence[str]) -> str:
+    """Give what stands for all that a task runs: command, images and inputs as they are now.
 
-    Of a nested task counts what Snakemake itself calls a job's code and parameters: its command line says also how this
-    run of Snakemake was started.
+    `container` says what else matters of its container, such as options. Which folders it sees besides depends on what
+    there is on the day, and does not. Of a nested task counts what Snakemake itself calls a job's code and
+    parameters: its command line says also how this run of Snakemake was started.
     """
     if isinstance(work, DirectTask):
-        what: object = replace(work, token="", log=Path())
+        what: object = replace(work, token="", log=Path(), container=None)
     else:
         what = [(one.rule.name, _code(one.rule), _texts(one.params), _texts(one.output)) for one in jobs_in(job)]
     inputs = [str(path) for one in jobs_in(job) for path in one.input]
-    scripts = [one.rule.script for one in jobs_in(job) if isinstance(one.rule.script, str)]
-    return _digest([what, [_as_it_is(path) for path in chain(inputs, map(str, images), scripts)]])
+    scripts = chain.from_iterable(_scripts(one.rule) for one in jobs_in(job))
+    return _digest([what, tuple(container), [_as_it_is(path) for path in chain(inputs, map(str, images), scripts)]])
 
 
 def request_digest(request: Request) -> str:
     """Give what stands for all that a task asks PBS for."""
     return _digest(request)
+
+
+def _scripts(rule: Any) -> list[str]:
+    """Give the script or notebook of a rule, which is looked for beside the rule's own file."""
+    names = [name for name in (rule.script, rule.notebook) if isinstance(name, str)]
+    return [str(infer_source_file(name, rule.basedir).get_path_or_uri(secret_free=True)) for name in names]
 
 
 def _code(rule: Any) -> str:
