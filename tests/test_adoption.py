@@ -330,6 +330,49 @@ def test_what_shares_a_bundle_with_a_task_that_has_changed_is_submitted_again(si
     assert second.tracker.judged([kept.token]) == ([], [kept])
 
 
+# What nobody asks for
+
+
+def test_of_two_tasks_of_one_job_the_later_goes_on_and_the_other_is_deleted(site: Site) -> None:
+    first = site.run()
+    site.hold_back()
+    earlier, later = first.start("true", job="x"), first.start("true", job="x")
+    first.die()
+    second = site.run()
+    assert take_over(second, second.task(job="x")).token == later.token
+    assert second.tracker.replaced() == []
+    assert site.status(earlier.pbs_job.id).state is State.FINISHED
+    assert site.status(later.pbs_job.id).state is State.QUEUED
+    site.let_go()
+    assert recorded(second, second.tracker.submitted[later.token]) == 0
+
+
+def test_an_end_that_nobody_asks_for_is_told_by_one_run_only(site: Site) -> None:
+    first = site.run()
+    left = first.start("true", job="x")
+    site.until_over(left)
+    first.die()
+    second = site.run()
+    assert second.said == ["Tasks of earlier runs: 1 ended well."]
+    second.tracker.close()
+    second.die()
+    assert site.run().said == []
+    assert not first.folder.run.exists()
+
+
+def test_what_still_runs_and_nobody_asks_for_is_left_to_itself(site: Site) -> None:
+    first = site.run()
+    site.hold_back()
+    left = first.start("true", job="x")
+    first.die()
+    second = site.run()
+    second.tracker.close()
+    second.die()
+    assert site.status(left.pbs_job.id).state is State.QUEUED
+    third = site.run()
+    assert take_over(third, third.task(job="x")).token == left.token
+
+
 # Other runs, and what they leave on the disk
 
 
