@@ -185,7 +185,7 @@ def _container(images: Mapping[str, Resolved], options: tuple[str, ...], site: S
 def _work_digest(
     job: Any, work: DirectTask | NestedTask, images: Iterable[Resolved], asked: Sequence[str], site: Site, workflow: Any
 ) -> str:
-    """Give what stands for what a task runs. Pulled images never change, and may not be there yet: their names count."""
+    """Give what stands for a task's work. Pulled images never change, and may not be there yet: their names count."""
     files = [_file(image) for image in images]
     pulled = [str(file) for file in files if file.is_relative_to(site.store)]
     apptainer_args = str(workflow.deployment_settings.apptainer_args or "")
