@@ -29,6 +29,7 @@ from .faults import (
     FULL,
     FaultyPbs,
     crash_server,
+    hasten,
     local_home,
     misbehave,
     once,
@@ -47,7 +48,9 @@ SINGLE = "--pbs-singularity-max-array-size=1"
 @pytest.fixture(scope="module")
 def site(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with a PBS that runs four jobs at a time."""
-    return own_pbs(environment, tmp_path_factory.mktemp("site") / "pbs", ncpus=4)
+    folder = tmp_path_factory.mktemp("site")
+    own = own_pbs(environment, folder / "pbs", ncpus=4)
+    return own if FULL else hasten(own, folder / "hasten")
 
 
 @pytest.fixture
@@ -206,7 +209,7 @@ def test_random_faults_lose_nothing_and_repeat_nothing(site: dict[str, str]) -> 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         RandomFaults,
         settings=settings(
-            max_examples=40 if FULL else 3,
+            max_examples=40 if FULL else 2,
             stateful_step_count=20 if FULL else 8,
             deadline=None,
             derandomize=not FULL,
