@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tools.registry import Registry
 
 from . import harness
 from .harness import Run, Running, Snakemake, pbs_command, qstat, wait_until, wrap, write
@@ -167,6 +168,23 @@ def test_a_job_whose_script_somebody_removed_is_replaced(tmp_path: Path, environ
         (folder / "go").touch()
         assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
     assert (folder / "direct/a").read_text() == "half\nwhole\n"
+
+
+def test_a_job_whose_image_was_pulled_for_it_is_taken_over(
+    tmp_path: Path, environment: dict[str, str], registry: Registry
+) -> None:
+    """When it was planned the image was not there, when it is planned again it is."""
+    folder = write(
+        tmp_path / "flow", {"Snakefile": WORKFLOW.replace('"tools/beta"', f'"{registry.uri("test/delta:1")}"')}
+    )
+    store = f"--pbs-singularity-store={tmp_path / 'store'}"
+    with killed(folder, environment, store, "boxed/a"):
+        pass
+    with harness.start(folder, [*harness.pbs_options(), *AGAIN, store, "boxed/a"], environment) as second:
+        wait_until(lambda: "goes on as PBS job" in second.said, "the job is taken over")
+        (folder / "go").touch()
+        assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
+    assert set(starts(folder).values()) == {1}
 
 
 def test_a_job_that_waits_is_replaced_when_it_is_to_ask_for_something_else(
