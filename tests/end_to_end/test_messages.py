@@ -123,7 +123,7 @@ def delete(environment: Mapping[str, str], job: Submitted) -> None:
 
 def wait_for_words(job: Submitted, words: str) -> None:
     """Wait until a job runs."""
-    wait_until(lambda: job.log.exists() and words in job.log.read_text(), f"{job.label} runs")
+    wait_until(lambda: job.log.exists() and words in job.log.read_text(), f"{job.label} runs", seconds=120)
 
 
 def wait_until_said(running: Running, words: str) -> None:
