@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .pbs import JobStatus, Pbs, PbsError, State, array_of, find_by_name, status, subjob_id, subjob_status
+from .pbs import ErrorKind, JobStatus, Pbs, PbsError, State, array_of, find_by_name, status, subjob_id, subjob_status
 from .text import count
 from .tracking.ledger import Ledger, LedgerBatch, LedgerTask
 from .tracking.run_folder import RunFolder, run_folders
@@ -142,21 +142,28 @@ def _look_for(
 ) -> str | None:
     """Find out whether PBS has got a batch that was about to be submitted, and give its id.
 
-    The `qsub` outlives the run that started it, so PBS may get it a little later.
+    The `qsub` outlives the run that started it, so PBS may get it a little later. A server that is away is waited for.
     """
     until = time.monotonic() + min(LONGEST_DOUBT, batch.at + LONGEST_DOUBT - time.time())
-    try:
-        found = look_up(pbs, batch.name, dict(read_records(folder.records, batch.tasks.__contains__)))
-        if found is None and time.monotonic() < until:
-            say("The last run was ended while it submitted jobs. Looking for a minute whether PBS has got them.")
-        while found is None and time.monotonic() < until:
-            time.sleep(PAUSE)
+    said = ""
+    while True:
+        found = None
+        try:
             found = look_up(pbs, batch.name, dict(read_records(folder.records, batch.tasks.__contains__)))
-    except PbsError as error:
-        raise WorkflowError(
-            "The run before this one was ended while it submitted jobs, and PBS does not say whether it has them "
-            f"(name {batch.name}). Nothing was submitted; start again when PBS answers. {error}"
-        ) from error
+            if found is not None or time.monotonic() >= until:
+                break
+            why = "Looking for a minute whether PBS has got them."
+        except PbsError as error:
+            if error.kind is not ErrorKind.UNREACHABLE:
+                raise WorkflowError(
+                    "The last run was ended while it submitted jobs, and PBS does not say whether it has them "
+                    f"(name {batch.name}). Nothing was submitted; start again when it does. {error}"
+                ) from error
+            why = f"Waiting for PBS to say whether it has them. {error}"
+        if why != said:
+            said = why
+            say(f"The last run was ended while it submitted jobs. {why}")
+        time.sleep(PAUSE)
     if found is None:
         ledger.withdrawn(batch.token)
     else:

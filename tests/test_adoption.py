@@ -7,8 +7,9 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 from tracked import Run, Site, site
 
+from snakemake_executor_plugin_pbs_singularity import adoption
 from snakemake_executor_plugin_pbs_singularity.adoption import LONGEST_DOUBT
-from snakemake_executor_plugin_pbs_singularity.pbs import PbsError, State
+from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsError, State
 from snakemake_executor_plugin_pbs_singularity.task import Task
 from snakemake_executor_plugin_pbs_singularity.tracker import Replacing, Submitted
 
@@ -461,9 +462,22 @@ def test_after_a_minute_nothing_is_waited_for(site: Site) -> None:
     assert site.clock.seconds == before
 
 
-def test_a_run_does_not_begin_while_pbs_does_not_say_whether_it_has_a_job(site: Site) -> None:
-    name = killed_while_it_submitted(site, is_in_pbs=True)
+def test_a_server_that_is_away_is_waited_for_before_anything_is_submitted(site: Site) -> None:
+    killed_while_it_submitted(site, is_in_pbs=True)
     site.local.set(server="away")
-    with pytest.raises(WorkflowError, match=f"name {name}.*Nothing was submitted; start again when PBS answers"):
+    site.clock.plan = [*[lambda: None] * 50, lambda: site.local.set(server="up")]
+    second = site.run()
+    assert take_over(second, second.task(job="x")).pbs_job.id in site.jobs()
+    assert [text for text in second.said if "Waiting for PBS" in text] == second.said[:1]
+
+
+def test_a_run_does_not_begin_if_pbs_cannot_say_whether_it_has_a_job(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pbs: Pbs, name: str) -> list[str]:
+        raise PbsError(ErrorKind.OTHER, "`qselect` failed.")
+
+    name = killed_while_it_submitted(site, is_in_pbs=True)
+    monkeypatch.setattr(adoption, "find_by_name", refuse)
+    with pytest.raises(WorkflowError, match=f"name {name}.*Nothing was submitted; start again when it does"):
         site.run()
-    site.local.set(server="up")

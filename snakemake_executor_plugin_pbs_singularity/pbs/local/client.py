@@ -67,7 +67,7 @@ def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any
                     request["stdin"] = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
                     continue
                 if first is None:
-                    raise OSError("the server ended before it answered; see server.log there")
+                    raise OSError("End of File: the server ended before it answered; see server.log there")
                 yield first
                 yield from answers
                 return
