@@ -272,12 +272,14 @@ class Tracker:
         Of a bundle it can only say what all its tasks did together.
         """
         ids = [one.pbs_job.id for one, over in failed if over.status is None and not one.pbs_job.is_bundle]
-        if not ids:
-            return failed
+        said: dict[str, JobStatus] = {}
         try:
-            said = status(self._pbs, ids)
+            said |= status(self._pbs, ids) if ids else {}
+            if not all(is_over(job_status) for job_status in said.values()):  # what it used is told at the end only
+                time.sleep(1)
+                said |= status(self._pbs, ids)
         except PbsError:
-            return failed  # the message does without
+            pass  # the message does without
         return [(one, Over(over.record, over.status or said.get(one.pbs_job.id))) for one, over in failed]
 
     def delete_all(self) -> list[str]:

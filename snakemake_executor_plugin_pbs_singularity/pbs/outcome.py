@@ -15,6 +15,8 @@ DELETED = 256 + signal.SIGTERM
 """``qdel`` while running, whatever the job makes of the signal (transcript 08c)."""
 DELETED_BY_FORCE = 256 + signal.SIGKILL
 """``qdel -W force``, or a job that did not heed the first signal (transcript 08f2)."""
+MOVED_AND_OVER = 92
+"""Substate of a job that was moved to another server and is over there (``job.h``)."""
 TERMINATED = 91
 """Substate of what was deleted. Its exit status is then not always 271: that of a subjob may be its shell's, 143,
 or 1 if it never ran (transcript 08n); that of a job deleted in its first seconds is 0 (seen on 23.06.06)."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..pbs import JobStatus, State
+from ..pbs.outcome import MOVED_AND_OVER
 
 LATEST = 30.0
 """Seconds that a record may be late, at least, before a job that PBS says ended well counts as one without."""
@@ -91,7 +92,7 @@ def patience(status: JobStatus, grace: float) -> float:
 
     Longer where nothing else speaks of failure: the record is then more likely late than missing.
     """
-    is_probably_well = status.succeeded or status.state is State.UNKNOWN
+    is_probably_well = status.succeeded or status.state in (State.UNKNOWN, State.MOVED)
     return max(grace, LATEST) if is_probably_well else grace
 
 
@@ -121,4 +122,5 @@ def was_untouched(over: Over, token: str, unended: Sequence[str]) -> bool:
 
 def is_over(status: JobStatus) -> bool:
     """Tell whether PBS will not run the job any more, or does not know it."""
-    return status.state in (State.FINISHED, State.UNKNOWN)
+    is_over_elsewhere = status.state is State.MOVED and status.substate == MOVED_AND_OVER
+    return status.state in (State.FINISHED, State.UNKNOWN) or is_over_elsewhere

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from images.made import as_somebody
 
 from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
-from snakemake_executor_plugin_pbs_singularity.pbs.outcome import TERMINATED
+from snakemake_executor_plugin_pbs_singularity.pbs.outcome import MOVED_AND_OVER, TERMINATED
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import (
     LATEST,
     ExitRecord,
@@ -69,6 +69,8 @@ def outcome(record: ExitRecord | None, status: JobStatus | None, seconds_over: f
         (None, RUNNING, 1e6, "goes on"),
         (None, JobStatus(State.HELD), 1e6, "goes on"),
         (None, JobStatus(State.MOVED), 1e6, "goes on"),
+        (None, JobStatus(State.MOVED, substate=MOVED_AND_OVER), 29, "goes on"),
+        (None, JobStatus(State.MOVED, substate=MOVED_AND_OVER), 30, "failed"),
         # The record is late, or never comes.
         (None, DONE, LATEST - 0.1, "goes on"),
         (None, DONE, LATEST, "failed"),
@@ -141,7 +143,7 @@ def test_what_is_over_stays_over(status: JobStatus | None, earlier: float, later
 def test_a_record_has_the_grace_time_at_least_and_longer_where_nothing_else_speaks_of_failure(
     status: JobStatus, grace: float
 ) -> None:
-    well = status.succeeded or status.state is State.UNKNOWN
+    well = status.succeeded or status.state in (State.UNKNOWN, State.MOVED)
     assert patience(status, grace) == (max(grace, LATEST) if well else grace)
 
 
