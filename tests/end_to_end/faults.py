@@ -26,6 +26,8 @@ from .harness import changed, pbs_command, qstat, wait_until
 
 FULL = os.environ.get("FAULTS") == "full"
 """Whether the tests take the numbers and times of the goals, which takes half an hour, and not smaller ones."""
+AT_ONCE = 8 if os.environ.get("PBS") == "path" else 100
+"""Jobs that run at a time, at least: a real PBS may be small."""
 COMMANDS = ("qsub", "qstat", "qdel", "qselect")
 AGAIN = ("--rerun-incomplete", "--nolock")
 _MISBEHAVE = Path(__file__).with_name("misbehave.py")

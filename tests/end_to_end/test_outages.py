@@ -15,6 +15,7 @@ import pytest
 from . import harness
 from .faults import (
     AGAIN,
+    AT_ONCE,
     FULL,
     FaultyPbs,
     crash_server,
@@ -98,9 +99,9 @@ def disk_of_state(folder: Path) -> Iterator[Path]:
 
 
 def test_an_outage_while_a_hundred_jobs_run_fails_none_and_repeats_none(tmp_path: Path, pbs: FaultyPbs) -> None:
-    folder = write(tmp_path / "flow", {"Snakefile": workflow(100, wait="go")})
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(AT_ONCE, wait="go")})
     with started(folder, pbs) as running:
-        wait_until(lambda: len(starts(folder)) == 100, "all run")
+        wait_until(lambda: len(starts(folder)) == AT_ONCE, "all run")
         pbs.change(away=True)
         outage_until = time.monotonic() + OUTAGE
         wait_until(lambda: "PBS does not answer" in running.said, "it is said that the server is away")
@@ -108,9 +109,9 @@ def test_an_outage_while_a_hundred_jobs_run_fails_none_and_repeats_none(tmp_path
         pbs.change()
         wait_until(lambda: "PBS answers again" in running.said, "it is said that the server is back")
         (folder / "go").touch()
-        ends_well(running, folder, 100)
+        ends_well(running, folder, AT_ONCE)
     says_once_that_it_is_away_and_back(running.said)
-    pbs.check_that_all_is_over(folder, once(100))
+    pbs.check_that_all_is_over(folder, once(AT_ONCE))
 
 
 def test_an_outage_that_begins_before_the_first_job_delays_all(tmp_path: Path, pbs: FaultyPbs) -> None:
@@ -235,15 +236,15 @@ def test_answers_that_are_spoilt_fail_no_job(ways: tuple[str, ...], tmp_path: Pa
 
 
 def test_answers_that_are_spoilt_fail_no_array(tmp_path: Path, pbs: FaultyPbs) -> None:
-    folder = write(tmp_path / "flow", {"Snakefile": workflow(20, wait="go")})
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(8, wait="go")})
     pbs.change(garbles=WAYS, loses=1, hides_records=True)
     with started(folder, pbs) as running:
-        wait_until(lambda: len(starts(folder)) == 20, "all run")
+        wait_until(lambda: len(starts(folder)) == 8, "all run")
         (folder / "go").touch()
-        wait_until(lambda: len(hidden_records(folder)) == 20, "all have ended")
+        wait_until(lambda: len(hidden_records(folder)) == 8, "all have ended")
         deliver(folder)
-        ends_well(running, folder, 20)
-    pbs.check_that_all_is_over(folder, once(20))
+        ends_well(running, folder, 8)
+    pbs.check_that_all_is_over(folder, once(8))
 
 
 # Records are late, the disk is full
