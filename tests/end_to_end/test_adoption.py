@@ -79,6 +79,21 @@ def test_jobs_that_wait_or_run_are_taken_over(by: signal.Signals, tmp_path: Path
     assert set(starts(folder).values()) == {1}
 
 
+def test_what_has_written_nothing_yet_is_taken_over_without_rerun_incomplete(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """What is half written, Snakemake itself refuses without it."""
+    folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW.replace("echo half >{output}; ", "")})
+    with killed(folder, environment) as first:
+        first.wait_for_jobs(5)
+    with harness.start(folder, [*harness.pbs_options(), "--nolock"], environment) as second:
+        wait_until(lambda: second.said.count("goes on as PBS job") == 5, "the jobs are taken over")
+        (folder / "go").touch()
+        assert second.process.wait(harness.TIME_LIMIT) == 0, second.said
+    assert harness.submitted_in(second.said) == []
+    assert set(starts(folder).values()) == {1}
+
+
 def test_jobs_that_ended_well_meanwhile_count(
     tmp_path: Path, environment: dict[str, str], snakemake: Snakemake
 ) -> None:
