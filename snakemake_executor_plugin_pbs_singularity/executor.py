@@ -30,7 +30,7 @@ from .tasks.planning import jobs_in
 from .text import count
 from .tracker import Outcome, Submitted, Tracker
 from .tracking.ledger import LEDGER_NAME, open_ledger
-from .tracking.run_folder import RunFolder, make_run_folder, remove_if_empty
+from .tracking.run_folder import STATE, RunFolder, make_run_folder, remove_if_empty
 from .tracking.witness import patience
 from .watch import Watch
 
@@ -70,7 +70,7 @@ class Executor(RemoteExecutor):
                 "--immediate-submit does not go with the executor pbs-singularity: leave it out. Jobs are submitted "
                 "as soon as their input is there."
             )
-        state = Path(".snakemake", "pbs-singularity").absolute()
+        state = STATE.absolute()
         jobs = [job for job in self.dag.needrun_jobs() if not job.is_local]
         self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
         check_jobs(jobs, self._site, self.executor_settings)

@@ -89,7 +89,7 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
     try:
         return Site(
             pbs=find_pbs(
-                _with_local_pbs(environment) if settings.pbs == "local" else environment,
+                with_local_pbs(environment) if settings.pbs == "local" else environment,
                 check=settings.pbs == "auto",
             ),
             environment=environment,
@@ -108,7 +108,8 @@ def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in CARRIED_VARIABLES or name.startswith("LC_")}
 
 
-def _with_local_pbs(environment: Mapping[str, str]) -> dict[str, str]:
+def with_local_pbs(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment with the commands of the local PBS first on PATH."""
     from .pbs.local import provide
 
     commands = provide(environment)

@@ -101,6 +101,11 @@ class SubmittedBatch:
         return self.size > 1
 
     @property
+    def own_ids(self) -> list[str]:
+        """Give the ids to delete it by: its own, or those of its jobs if there are others in it."""
+        return list(self.jobs) if self.others else [self.id]
+
+    @property
     def hides_ends(self) -> bool:
         """Tell whether more subjobs are over than those whose end is known."""
         if self.status is None or self.asked_closely:
@@ -118,7 +123,7 @@ def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBa
     size = len(batch.bundles)
     jobs = [
         PbsJob(
-            id=subjob_id(pbs_id, index) if size > 1 else pbs_id,
+            id=subjob_id(pbs_id, index),
             log=pbs_log(batch, index, folder),
             tokens=[task.token for task in bundle],
             size=len(bundle),
@@ -237,7 +242,7 @@ class Watch:
 
         Their ends are then PBS's to tell, as of all that is deleted. Raises PbsError; it is tried again then.
         """
-        ids = [one for batch in batches for one in (list(batch.jobs) if batch.others else [batch.id])]
+        ids = [one for batch in batches for one in batch.own_ids]
         if not ids:
             return
         delete(self._pbs, ids)

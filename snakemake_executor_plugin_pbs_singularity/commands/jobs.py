@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from ..pbs import Pbs, PbsError, State, array_of, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
+from ..pbs import JobStatus, Pbs, PbsError, array_of, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
 from ..text import count
 from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
+from ..tracking.run_folder import STATE
+from ..tracking.witness import is_over
 from .table import print_table
-
-_STATE = Path(".snakemake", "pbs-singularity")
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Job:
     """A task that may still be in PBS."""
 
     id: str
-    state: str
-    """A word of PBS's; "unknown" if PBS no longer knows it, "no answer" if it did not say this time."""
+    status: JobStatus | None
+    """None if PBS did not say this time."""
     task: LedgerTask
 
     @property
-    def is_over(self) -> bool:
-        """Tell whether PBS will not run it any more."""
-        return self.state in (State.FINISHED.value, State.UNKNOWN.value)
+    def state(self) -> str:
+        """Give its state in a word of PBS's; "unknown" if PBS no longer knows it."""
+        return self.status.state.value if self.status is not None else "no answer"
 
 
 @click.group(invoke_without_command=True)
@@ -66,7 +66,7 @@ def jobs(context: click.Context, directory: Path, as_json: bool) -> None:
 @click.pass_obj
 def cancel(directory: Path, ids: tuple[str, ...], yes: bool) -> None:
     """Delete jobs of this working directory from PBS: all, or those that are named as the list names them."""
-    active = [job for job in _find(directory) if not job.is_over]
+    active = [job for job in _find(directory) if job.status is None or not is_over(job.status)]
     chosen = [job for job in active if not ids or job.id in ids]
     unknown = sorted(set(ids) - {job.id for job in chosen})
     if unknown:
@@ -97,7 +97,7 @@ def _with_whole_arrays(chosen: set[str], active: set[str]) -> list[str]:
 def _find(directory: Path) -> list[Job]:
     """Give the tasks of the ledger without an end, with what PBS says of them. Raises ClickException."""
     try:
-        batches = [batch for batch in read_ledger(directory / _STATE / LEDGER_NAME).values() if batch.live]
+        batches = [batch for batch in read_ledger(directory / STATE / LEDGER_NAME).values() if batch.live]
         return _ask(batches, _pbs()) if batches else []
     except (OSError, PbsError) as error:
         raise click.ClickException(str(error)) from error
@@ -114,20 +114,18 @@ def _ask(batches: Iterable[LedgerBatch], pbs: Pbs) -> list[Job]:
     jobs = []
     for batch, pbs_id in known:
         for task in batch.live:
-            job_id = subjob_id(pbs_id, task.index) if batch.size > 1 else pbs_id
-            job_status = said.get(job_id, said.get(pbs_id))
-            jobs.append(Job(job_id, job_status.state.value if job_status else "no answer", task))
+            job_id = subjob_id(pbs_id, task.index)
+            jobs.append(Job(job_id, said.get(job_id, said.get(pbs_id)), task))
     return jobs
 
 
 def _pbs() -> Pbs:
     """Find the PBS that a run in this shell would use."""
-    environment = dict(os.environ)
-    if environment.get("SNAKEMAKE_PBS_SINGULARITY_PBS") == "local":
-        from ..pbs.local import provide
+    if os.environ.get("SNAKEMAKE_PBS_SINGULARITY_PBS") != "local":
+        return find_pbs(os.environ)
+    from ..site import with_local_pbs  # takes Snakemake's interfaces along, which are slow to import
 
-        environment["PATH"] = f"{provide(environment)}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    return find_pbs(environment)
+    return find_pbs(with_local_pbs(os.environ))
 
 
 def _values(job: Job) -> dict[str, str]:

@@ -104,7 +104,7 @@ def submit_arguments(submission: Submission, output: str, *, leave_out_output: b
 
 
 def subjob_id(array_id: str, index: int) -> str:
-    """Give the id of a subjob: ``12[3].server`` of ``12[].server`` and 3."""
+    """Give the id of a subjob: ``12[3].server`` of ``12[].server`` and 3; of what is no array, the id itself."""
     return array_id.replace("[]", f"[{index}]", 1)
 
 

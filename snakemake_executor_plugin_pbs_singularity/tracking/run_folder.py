@@ -23,6 +23,8 @@ from filelock import FileLock, Timeout
 
 from ..text import one_line
 
+STATE = Path(".snakemake", "pbs-singularity")
+"""The folder of all runs, below the working directory."""
 KEPT_DAYS = 30
 """Days that a log stays after it was last written to."""
 _HELD: list[FileLock] = []
