@@ -6,7 +6,7 @@ again, its old task takes its place if it would do the very same; otherwise it i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,16 +72,25 @@ class LeftOvers:
 
 
 @dataclass(frozen=True)
+class _Run:
+    """An earlier run that is dead, as it was found."""
+
+    folder: RunFolder
+    is_there: bool
+    """Whether its folder is; else its jobs can leave no record."""
+    records: dict[str, ExitRecord]
+    """Of tasks whose end it has not taken note of."""
+
+
+@dataclass(frozen=True)
 class _Earlier:
     """A batch of an earlier run, with what is left of its jobs."""
 
     batch: LedgerBatch
     submitted: SubmittedBatch
-    folder: RunFolder
+    run: _Run
     jobs: dict[int, PbsJob]
     """By the indices of the subjobs."""
-    records: dict[str, ExitRecord]
-    """Of tasks whose end the earlier run has not taken note of."""
 
 
 def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], None]) -> LeftOvers:
@@ -90,23 +99,17 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     Runs whose process still lives are left alone. Raises WorkflowError if PBS cannot say whether it has a job that
     was about to be submitted when its run was killed: it must not be submitted a second time.
     """
-    folders: dict[str, RunFolder | None] = {}
+    runs = {name: _take_over_run(state, name) for name in {batch.run: None for batch in ledger.before.values()}}
     earlier = []
-    lives = False
     for batch in ledger.before.values():
-        if batch.run not in folders:
-            folder = RunFolder(state, batch.run)
-            folders[batch.run] = folder if not folder.run.is_dir() or folder.hold() else None
-        folder_of_batch = folders[batch.run]
-        if folder_of_batch is None:
-            lives |= bool(batch.live)
+        run = runs[batch.run]
+        if run is None:
             continue
-        records = dict(read_records(folder_of_batch.records, batch.tasks.__contains__))
         if batch.id is None and batch.live:
-            batch.id = _look_for(batch, ledger, pbs, folder_of_batch, say)
+            batch.id = _look_for(batch, ledger, pbs, run.folder, say)
         if batch.id is not None:
-            earlier.append(_earlier(batch, batch.id, folder_of_batch, records))
-    if lives:
+            earlier.append(_earlier(batch, batch.id, run))
+    if any(batch.live and runs[batch.run] is None for batch in ledger.before.values()):
         say("Another run may be going on in this directory. The jobs that it has submitted are left alone.")
     _ask(earlier, pbs)
     left = [task for one in earlier for task in _left_of(one)]
@@ -116,7 +119,16 @@ def find_left_overs(ledger: Ledger, pbs: Pbs, state: Path, say: Callable[[str], 
     for one in left:
         if not _has_failed(one):
             by_job.setdefault(one.task.job, []).append(one)
-    return LeftOvers(by_job, {name: folder for name, folder in folders.items() if folder is not None})
+    return LeftOvers(by_job, {name: run.folder for name, run in runs.items() if run is not None})
+
+
+def _take_over_run(state: Path, name: str) -> _Run | None:
+    """Take an earlier run for this process's own and read its records; None if it may be alive."""
+    folder = RunFolder(state, name)
+    is_there = folder.run.is_dir()
+    if is_there and not folder.hold():
+        return None
+    return _Run(folder, is_there, dict(read_records(folder.records, lambda token: True)))
 
 
 def remove_left_folders(left: LeftOvers, state: Path, ledger: Mapping[str, LedgerBatch]) -> None:
@@ -127,14 +139,17 @@ def remove_left_folders(left: LeftOvers, state: Path, ledger: Mapping[str, Ledge
             folder.remove()
 
 
-def look_up(pbs: Pbs, name: str, records: Mapping[str, ExitRecord]) -> str | None:
+def look_up(pbs: Pbs, name: str, folder: RunFolder, tokens: Collection[str]) -> str | None:
     """Give the id of a job or array that may have been submitted; None if PBS does not have it. Raises PbsError.
 
     A site may keep no history; then it may be over already, and only records of its tasks tell of it.
     """
-    found = find_by_name(pbs, name)
-    ids = found or [array_of(record.pbs_id) or record.pbs_id for record in records.values() if record.pbs_id]
-    return ids[0] if ids else None
+    for pbs_id in find_by_name(pbs, name):
+        return pbs_id
+    for _, record in read_records(folder.records, tokens.__contains__):
+        if record.pbs_id:
+            return array_of(record.pbs_id) or record.pbs_id
+    return None
 
 
 def _look_for(
@@ -149,7 +164,7 @@ def _look_for(
     while True:
         found = None
         try:
-            found = look_up(pbs, batch.name, dict(read_records(folder.records, batch.tasks.__contains__)))
+            found = look_up(pbs, batch.name, folder, batch.tasks)
             if found is not None or time.monotonic() >= until:
                 break
             why = "Looking for a minute whether PBS has got them."
@@ -171,23 +186,22 @@ def _look_for(
     return found
 
 
-def _earlier(batch: LedgerBatch, pbs_id: str, folder: RunFolder, records: dict[str, ExitRecord]) -> _Earlier:
-    is_array = batch.size > 1
+def _earlier(batch: LedgerBatch, pbs_id: str, run: _Run) -> _Earlier:
     tasks_of: dict[int, list[LedgerTask]] = {}
     for task in batch.tasks.values():
         tasks_of.setdefault(task.index, []).append(task)
-    live = {task.token for task in batch.live if task.token not in records}
+    live = {task.token for task in batch.live if task.token not in run.records}
     jobs = {
         index: PbsJob(
-            id=subjob_id(pbs_id, index) if is_array else pbs_id,
-            log=folder.pbs_log(batch.token, index if is_array else None),
+            id=subjob_id(pbs_id, index),
+            log=run.folder.pbs_log(batch.token, index if batch.size > 1 else None),
             tokens=[task.token for task in tasks if task.token in live],
             size=len(tasks),
         )
         for index, tasks in tasks_of.items()
     }
     title = f"{count(len(batch.tasks), 'task')} of an earlier run"
-    return _Earlier(batch, SubmittedBatch(pbs_id, title, batch.size, {}, others=live), folder, jobs, records)
+    return _Earlier(batch, SubmittedBatch(pbs_id, title, batch.size, {}, others=live), run, jobs)
 
 
 def _ask(earlier: Iterable[_Earlier], pbs: Pbs) -> None:
@@ -214,11 +228,11 @@ def _left_of(earlier: _Earlier) -> Iterator[Left]:
     batch = earlier.batch
     for token, task in batch.tasks.items():
         was_noted = batch.ended.get(token, -1) == 0
-        record = ExitRecord(0, "") if was_noted else earlier.records.get(token)
+        record = ExitRecord(0, "") if was_noted else earlier.run.records.get(token)
         if was_noted or token not in batch.ended:
             job = earlier.jobs[task.index]
-            is_lost = token in batch.deleted or not (was_noted or earlier.folder.run.is_dir())
-            yield Left(task, earlier.submitted, job, earlier.folder, record, was_noted, is_lost)
+            is_lost = token in batch.deleted or not (was_noted or earlier.run.is_there)
+            yield Left(task, earlier.submitted, job, earlier.run.folder, record, was_noted, is_lost)
 
 
 def _has_failed(left: Left) -> bool:

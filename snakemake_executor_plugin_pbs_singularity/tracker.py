@@ -131,8 +131,7 @@ class Tracker:
         while True:
             try:
                 if doubtful_until is not None:
-                    records = read_records(self._folder.records, tokens.__contains__)
-                    pbs_id = look_up(self._pbs, submission.name, dict(records))
+                    pbs_id = look_up(self._pbs, submission.name, self._folder, tokens)
                     self._contact.regain()
                     if pbs_id is not None:
                         self._in_doubt.discard(submission.name)
@@ -296,8 +295,7 @@ class Tracker:
     @property
     def ids(self) -> list[str]:
         """Give the ids of all jobs and arrays in PBS; of arrays that are not all this run's, the subjobs."""
-        batches = list(self.watch.batches.values())
-        return [pbs_id for batch in batches for pbs_id in (batch.jobs if batch.others else [batch.id])]
+        return [pbs_id for batch in list(self.watch.batches.values()) for pbs_id in batch.own_ids]
 
     def gone(self, ids: Collection[str]) -> set[str]:
         """Give those of these jobs and arrays that PBS says it no longer has. Raises PbsError."""
