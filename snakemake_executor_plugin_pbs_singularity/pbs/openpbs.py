@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ErrorKind
+from .request import Chunk, Request
 
 JOB_ID = re.compile(r"\d+(?:\[\d*\])?\.[A-Za-z0-9._-]+")
 """``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob."""
@@ -53,6 +54,37 @@ class Submission:
     """Subjobs, whose PBS_ARRAY_INDEX counts from 0; 1 is a plain job, which has none (PBS takes no array of 1)."""
     max_running: int | None = None
     """How many subjobs of an array may run at a time; None leaves that to PBS. A PBS Pro before 20 refuses it."""
+
+
+def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
+    """Give the arguments of ``qsub`` that ask for this, for so many tasks one after the other (qsub(1B))."""
+    walltime = request.walltime and request.walltime * tasks
+    options = [
+        ("-l", f"select={request.select or select_of(request)}"),
+        ("-l", walltime and f"walltime={walltime}"),
+        ("-l", request.place and f"place={request.place}"),
+        *(("-l", f"{name}={value}") for name, value in request.site),
+        ("-q", request.queue),
+        ("-A", request.account),
+        ("-P", request.project),
+    ]
+    return (*(word for option, value in options if value for word in (option, str(value))), *request.extra)
+
+
+def select_of(request: Request) -> str:
+    """Give the chunks of a request as the value of ``select``."""
+    return "+".join(_chunk(chunk, request) for chunk in request.chunks)
+
+
+def _chunk(chunk: Chunk, request: Request) -> str:
+    parts = [
+        (True, f"{chunk.count}:ncpus={chunk.ncpus}"),
+        (chunk.mpiprocs, f"mpiprocs={chunk.mpiprocs}"),
+        (chunk.mem_mb, f"mem={chunk.mem_mb}mb"),
+        (chunk.ngpus, f"ngpus={chunk.ngpus}"),
+        (request.gpu_model, f"{request.gpu_model_resource}={request.gpu_model}"),
+    ]
+    return ":".join(text for wanted, text in parts if wanted)
 
 
 def job_name(text: str) -> str:
