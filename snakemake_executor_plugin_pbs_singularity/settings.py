@@ -98,6 +98,37 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "OPTIONS",
         },
     )
+    container_command: str | None = field(
+        default=None,
+        metadata={
+            "help": "Command that runs containers on the compute nodes: a name, which is looked up on their PATH, or "
+            "an absolute path, which is taken as it is. Default: the apptainer or singularity that is found here.",
+            "env_var": True,
+            "type": str,
+            "metavar": "COMMAND",
+        },
+    )
+    container_version: str | None = field(
+        default=None,
+        metadata={
+            "help": "What that command is on the compute nodes, such as 'apptainer 1.4.5', 'singularity 3.8.7' or "
+            "'2.6.1', where they differ from this machine or it has none. What this version cannot do is refused "
+            "before anything is submitted. Default: what the command answers here.",
+            "env_var": True,
+            "type": str,
+            "metavar": "VERSION",
+        },
+    )
+    node_setup: str | None = field(
+        default=None,
+        metadata={
+            "help": "Shell commands that run on the compute node before the commands of a PBS job, such as 'module "
+            "load singularity/2.6.1'. If they fail, so does the job, and its log says why.",
+            "env_var": True,
+            "type": str,
+            "metavar": "COMMANDS",
+        },
+    )
     max_array_size: int | None = field(
         default=None,
         metadata={
