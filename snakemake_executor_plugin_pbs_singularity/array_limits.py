@@ -2,7 +2,7 @@
 
 from .contact import Contact
 from .pbs import Pbs, PbsError, max_array_size
-from .tasks.request import Request
+from .pbs.request import Request
 
 LARGEST = 10_000
 """Subjobs of an array where PBS says nothing: its own default."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from .pbs import Submission, job_name
+from .pbs.openpbs import request_arguments
+from .pbs.request import Request
 from .task import Task
 from .tasks.identity import request_digest
-from .tasks.request import Request, qsub_arguments
 from .tasks.script import DirectTask, Surroundings, batch_script, submitted_script
 from .tracking.ledger import LedgerBatch, LedgerTask
 from .tracking.run_folder import RunFolder, new_token, write_private
@@ -85,7 +86,7 @@ def write_batch(
         script=submitted,
         name=job_name(f"{batch.tasks[0].rule}-{batch.token}"),
         output=pbs_log(batch, "^array_index^", folder),
-        arguments=qsub_arguments(batch.request, batch.longest),
+        arguments=request_arguments(batch.request, batch.longest),
         workdir=surroundings.workdir,
         size=size,
         max_running=max_running,

@@ -47,6 +47,27 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "PROJECT",
         },
     )
+    gpu_model_resource: str = field(
+        default="gpu_model",
+        metadata={
+            "help": "What this site calls the resource of its nodes that says which GPUs they have: a rule's gpu_model "
+            "asks for it, as in select=1:ngpus=1:gpu_model=a100. On TORQUE a model is a property of nodes.",
+            "env_var": True,
+            "type": str,
+            "metavar": "NAME",
+        },
+    )
+    storage: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where jobs must name the file systems they use (-l storage=gdata/ab12+scratch/cd34): which "
+            "folders stand for which name, separated by commas, such as /g/data/*=gdata/*,/scratch/*=scratch/*. What a "
+            "job's files, image and binds lie in is asked for; a rule adds more with the resource pbs_storage.",
+            "env_var": True,
+            "type": str,
+            "metavar": "FOLDER=NAME[,...]",
+        },
+    )
     library: str | None = field(
         default=None,
         metadata={

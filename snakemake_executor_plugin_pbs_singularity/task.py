@@ -11,13 +11,14 @@ from snakemake_interface_executor_plugins.executors.real import RealExecutor
 
 from .images import Found, ImageError, Missing, Resolved
 from .nested import Description
+from .pbs.request import Request
 from .settings import split_options
 from .site import Site, carried_environment
 from .tasks.binds import bind_roots, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.identity import job_digest, work_digest
 from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
-from .tasks.request import Request, build_request, bundle_size
+from .tasks.request import build_request, bundle_size
 from .tasks.script import Container, DirectTask, NestedTask, Surroundings
 from .text import one_line
 from .tracking.run_folder import RunFolder, new_token

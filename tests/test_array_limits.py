@@ -8,7 +8,7 @@ from snakemake_executor_plugin_pbs_singularity import array_limits
 from snakemake_executor_plugin_pbs_singularity.array_limits import LARGEST, ArrayLimits
 from snakemake_executor_plugin_pbs_singularity.contact import Contact
 from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsError
-from snakemake_executor_plugin_pbs_singularity.tasks.request import Request
+from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
 
 
 class Server:
@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def request(queue: str | None = None, *extra: str) -> Request:
-    return Request("1:ncpus=1", None, queue=queue, extra=extra)
+    return Request((Chunk(1, 1),), queue=queue, extra=extra)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,10 @@ def _fill(values: dict[str, Value], wanted: dict[str, _Option], extra: list[str]
             raise WorkflowError(f"{option.where}: {name} does not say on how many nodes. Write nodes=N:ppn=M.")
         else:
             extra += ["-l", f"{name}={option.value}"]
-    return _fill_chunks(values, chunks) if chunks else 1
+    threads = _fill_chunks(values, chunks) if chunks else 1
+    if "nodes" in values:
+        values.setdefault("pbs_place", "free")  # as PBS places what a script says nothing of
+    return threads
 
 
 def _chunks(rest: dict[str, _Option], notes: list[str]) -> list[_Chunk]:

@@ -59,10 +59,12 @@ class Submission:
 def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
     """Give the arguments of ``qsub`` that ask for this, for so many tasks one after the other (qsub(1B))."""
     walltime = request.walltime and request.walltime * tasks
+    nodes = 0 if request.select else sum(chunk.count for chunk in request.chunks)
+    place = request.place or ("scatter" if nodes > 1 else None)
     options = [
         ("-l", f"select={request.select or select_of(request)}"),
         ("-l", walltime and f"walltime={walltime}"),
-        ("-l", request.place and f"place={request.place}"),
+        ("-l", place and f"place={place}"),
         *(("-l", f"{name}={value}") for name, value in request.site),
         ("-q", request.queue),
         ("-A", request.account),
@@ -82,7 +84,7 @@ def _chunk(chunk: Chunk, request: Request) -> str:
         (chunk.mpiprocs, f"mpiprocs={chunk.mpiprocs}"),
         (chunk.mem_mb, f"mem={chunk.mem_mb}mb"),
         (chunk.ngpus, f"ngpus={chunk.ngpus}"),
-        (request.gpu_model, f"{request.gpu_model_resource}={request.gpu_model}"),
+        (request.gpu_model and chunk.ngpus, f"{request.gpu_model_resource}={request.gpu_model}"),
     ]
     return ":".join(text for wanted, text in parts if wanted)
 

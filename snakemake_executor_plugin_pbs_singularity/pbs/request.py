@@ -24,16 +24,19 @@ class Request:
     """One job's request: jobs with equal requests may share a submission."""
 
     chunks: tuple[Chunk, ...]
-    """What it asks nodes for; empty where ``select`` says that."""
+    """What it asks nodes for."""
     select: str | None = None
-    """The same in PBS's own words: OpenPBS's ``-l select=``, TORQUE's ``-l nodes=``."""
+    """The same in OpenPBS's own words (``-l select=``), instead of the chunks."""
+    nodes: str | None = None
+    """The same in TORQUE's own words (``-l nodes=``), instead of the chunks."""
     gpu_model: str | None = None
     gpu_model_resource: str = "gpu_model"
     """What an OpenPBS site calls the resource of nodes that says which GPUs they have."""
     walltime: int | None = None
     """Seconds."""
     place: str | None = None
-    """How the chunks are placed, in OpenPBS's words: ``scatter``, ``excl`` …"""
+    """How the chunks are placed, in OpenPBS's words, such as ``free`` or ``excl``; on nodes of their own if it is None
+    and they are several."""
     queue: str | None = None
     account: str | None = None
     project: str | None = None
@@ -45,7 +48,7 @@ class Request:
     @property
     def gpus(self) -> int:
         """Give the GPUs on each chunk, the most of any."""
-        named = re.findall(r":n?gpus=(\d{1,9})", self.select or "", re.ASCII)
+        named = re.findall(r":n?gpus=(\d{1,9})", f"{self.select} {self.nodes}", re.ASCII)
         return max([*(chunk.ngpus for chunk in self.chunks), *map(int, named)], default=0)
 
     @property

@@ -10,8 +10,8 @@ from typing import Any
 
 from snakemake.sourcecache import infer_source_file
 
+from ..pbs.request import Request
 from .planning import jobs_in
-from .request import Request
 from .script import DirectTask, NestedTask
 
 

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from ..pbs.request import Chunk, Request
 from ..settings import ExecutorSettings, split_options
 
 _OWN_EXTRA_OPTIONS = {
@@ -25,6 +24,7 @@ _OWN_EXTRA_OPTIONS = {
     "-k": "the rule's log: (the plugin keeps the job's output)",
     "-o": "the rule's log: (the plugin keeps the job's output)",
     "-q": "the resource pbs_queue",
+    "-t": "nothing; the plugin makes arrays itself",
     "-v": "the Snakefile's envvars: (arguments of qsub can be read by other users)",
     "-z": "nothing; the plugin reads the job id",
 }
@@ -34,7 +34,7 @@ _OWN_RESOURCES = {
     "mem": "mem_mb",
     "ncpus": "threads",
     "ngpus": "gpu",
-    "nodes": "nodes and tasks, or pbs_select",
+    "nodes": "nodes and tasks, or pbs_nodes",
     "place": "pbs_place",
     "select": "pbs_select",
     "walltime": "runtime",
@@ -55,35 +55,16 @@ _OWN_ATTRIBUTES = {
     "variable_list",
 }
 """`qsub -W` sets any attribute of a job, also those that have options of their own (pbs_job_attributes(7B))."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One job's request: jobs with equal requests may share a submission."""
-
-    select: str
-    walltime: int | None
-    """Seconds."""
-    place: str | None = None
-    queue: str | None = None
-    account: str | None = None
-    project: str | None = None
-    extra: tuple[str, ...] = ()
-    gpus: int = 0
-    """GPUs on each chunk."""
-
-    @property
-    def allows_arrays(self) -> bool:
-        """Tell whether it may be an array's: PBS refuses those that must not be run again (`qsub -r n`)."""
-        return ("-r", "n") not in pairwise(self.extra)
+_MODEL = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 
 
 def build_request(rule: str, threads: int, resources: Mapping[str, object], settings: ExecutorSettings) -> Request:
     """Translate Snakemake's resources into PBS's.
 
     `mem_mb` and `disk_mb` are MiB per node, `runtime` is minutes, `gpu` counts GPUs per node. With `tasks`,
-    each of them gets `threads` cores, spread evenly over `nodes` (1 without it). `disk_mb` has no counterpart
-    that all PBS sites share: it is checked and left to `pbs_select` or `pbs_extra`.
+    each of them gets `threads` cores, spread evenly over `nodes` (1 without it). `gpu_model` asks for one GPU if
+    `gpu` does not say how many. `disk_mb` has no counterpart that all PBS sites share: it is checked and left to
+    `pbs_select` or `pbs_extra`.
 
     Raises WorkflowError naming the rule, the resource, its value and the remedy.
     """
@@ -96,45 +77,30 @@ def build_request(rule: str, threads: int, resources: Mapping[str, object], sett
     if tasks and tasks < nodes:
         raise _bad(rule, "tasks", tasks, f"is less than nodes={nodes}: give every node at least one task")
     pbs_select = _text(rule, resources, "pbs_select")
-    if resources.get("gpu_model") and not pbs_select:
-        raise _bad(
-            rule,
-            "gpu_model",
-            resources["gpu_model"],
-            "has no name that all PBS sites share: write the whole request as pbs_select, in your site's words "
-            f'(such as "{nodes}:ncpus={threads}:ngpus={gpus or 1}:gpu_model={resources["gpu_model"]}")',
-        )
+    pbs_nodes = _text(rule, resources, "pbs_nodes")
+    gpu_model = _text(rule, resources, "gpu_model")
+    if gpu_model is not None and not _MODEL.fullmatch(gpu_model):
+        raise _bad(rule, "gpu_model", gpu_model, "must be one word of letters, digits, - and _: as the site calls it")
+    if gpu_model is not None and resources.get("gpu") is None:
+        gpus = 1
     return Request(
-        select=pbs_select or _select(nodes, tasks, max(threads, 1), mem_mb, gpus),
+        chunks=_chunks(nodes, tasks, max(threads, 1), mem_mb, gpus),
+        select=pbs_select,
+        nodes=pbs_nodes,
+        gpu_model=gpu_model if gpus else None,
+        gpu_model_resource=settings.gpu_model_resource,
         walltime=runtime * 60 or None,
         place=_text(rule, resources, "pbs_place"),
         queue=_text(rule, resources, "pbs_queue") or settings.queue,
         account=_text(rule, resources, "pbs_account") or settings.account,
         project=_text(rule, resources, "pbs_project") or settings.project,
         extra=check_extra(rule, _text(rule, resources, "pbs_extra") or ""),
-        gpus=gpus or _gpus_of_select(pbs_select or ""),
     )
 
 
 def bundle_size(rule: str, resources: Mapping[str, object], settings: ExecutorSettings) -> int:
     """Give how many tasks of a rule may run one after the other in one PBS job; raises WorkflowError as above."""
     return _count(rule, resources, "bundle", minimum=1, default=settings.bundle)
-
-
-def qsub_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
-    """Give the arguments of `qsub` that ask for this, for so many tasks one after the other.
-
-    As OpenPBS and PBS Professional have them (qsub(1B)).
-    """
-    options = [
-        ("-l", f"select={request.select}"),
-        ("-l", request.walltime and f"walltime={request.walltime * tasks}"),
-        ("-l", request.place and f"place={request.place}"),
-        ("-q", request.queue),
-        ("-A", request.account),
-        ("-P", request.project),
-    ]
-    return (*(word for option, value in options if value for word in (option, str(value))), *request.extra)
 
 
 def check_extra(rule: str, text: str) -> tuple[str, ...]:
@@ -176,30 +142,12 @@ def _check_extra_value(rule: str, text: str, option: str, value: str) -> None:
             raise _bad(rule, "pbs_extra", text, f"has -W {name}, which is for the plugin to set: leave it out")
 
 
-def _select(nodes: int, tasks: int, threads: int, mem_mb: int, gpus: int) -> str:
+def _chunks(nodes: int, tasks: int, threads: int, mem_mb: int, gpus: int) -> tuple[Chunk, ...]:
     if not tasks:
-        return _chunk(nodes, threads, 0, mem_mb, gpus)
+        return (Chunk(nodes, threads, 0, mem_mb, gpus),)
     per_node, nodes_with_one_more = divmod(tasks, nodes)
-    chunks = []
-    if nodes_with_one_more:
-        chunks.append(_chunk(nodes_with_one_more, (per_node + 1) * threads, per_node + 1, mem_mb, gpus))
-    chunks.append(_chunk(nodes - nodes_with_one_more, per_node * threads, per_node, mem_mb, gpus))
-    return "+".join(chunks)
-
-
-def _chunk(count: int, ncpus: int, mpiprocs: int, mem_mb: int, ngpus: int) -> str:
-    parts = [f"{count}:ncpus={ncpus}"]
-    if mpiprocs:
-        parts.append(f"mpiprocs={mpiprocs}")
-    if mem_mb:
-        parts.append(f"mem={mem_mb}mb")
-    if ngpus:
-        parts.append(f"ngpus={ngpus}")
-    return ":".join(parts)
-
-
-def _gpus_of_select(select: str) -> int:
-    return max((int(count) for count in re.findall(r":ngpus=(\d+)", select)), default=0)
+    shares = [(nodes_with_one_more, per_node + 1), (nodes - nodes_with_one_more, per_node)]
+    return tuple(Chunk(count, share * threads, share, mem_mb, gpus) for count, share in shares if count)
 
 
 def _count(rule: str, resources: Mapping[str, object], name: str, *, minimum: int, default: int) -> int:

@@ -51,7 +51,7 @@ rule gpu:
 rule mpi:
     output: "mpi"
     threads: 2
-    resources: nodes=2, tasks=5, mem_mb=50, mpi="mpirun", pbs_extra="-h"
+    resources: nodes=2, tasks=5, mem_mb=50, mpi="mpirun", pbs_place="free", pbs_extra="-h"
     shell: "{resources.mpi} -n {resources.tasks} touch {output}"
 
 rule nested:

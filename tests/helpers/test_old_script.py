@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_pbs_singularity import pbs_script
+from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import request_arguments
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
-from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request, qsub_arguments
+from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def old(tmp_path, monkeypatch):
 
 def asked(script):
     """Give the arguments of qsub for a rule with the script's resources and threads."""
-    return " ".join(qsub_arguments(build_request("rule", script.threads, script, ExecutorSettings())))
+    return " ".join(request_arguments(build_request("rule", script.threads, script, ExecutorSettings())))
 
 
 def test_torques_notation_and_openpbs_come_to_the_same(old):
@@ -39,9 +40,9 @@ def test_torques_notation_and_openpbs_come_to_the_same(old):
     [
         ("nodes=1", "-l select=1:ncpus=1"),
         ("nodes=2:ppn=4,mem=16gb", "-l select=2:ncpus=4:mpiprocs=4:mem=8192mb -l place=scatter"),
-        ("select=2:ncpus=8:mpiprocs=2", "-l select=2:ncpus=8:mpiprocs=2"),
+        ("select=2:ncpus=8:mpiprocs=2", "-l select=2:ncpus=8:mpiprocs=2 -l place=free"),
         ("select=1:ncpus=8:mpiprocs=8", "-l select=1:ncpus=8:mpiprocs=8"),
-        ("select=3:ncpus=8", "-l select=3:ncpus=8"),
+        ("select=3:ncpus=8", "-l select=3:ncpus=8 -l place=free"),
         ("select=1:ncpus=8:mpiprocs=2:ompthreads=4", "-l select=1:ncpus=8:mpiprocs=2"),
         ("select=1:ncpus=8:ompthreads=4", "-l select=1:ncpus=8:ompthreads=4"),
         ("select=1:ncpus=7:mpiprocs=2", "-l select=1:ncpus=7:mpiprocs=2"),

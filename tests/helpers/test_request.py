@@ -10,13 +10,14 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_pbs_singularity import grow
 from snakemake_executor_plugin_pbs_singularity.helpers import pbs
+from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import request_arguments
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
-from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request, qsub_arguments
+from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request
 
 
 def asked(resources, threads=1):
     """Give the arguments of qsub that resources come to."""
-    return " ".join(qsub_arguments(build_request("rule", threads, resources, ExecutorSettings())))
+    return " ".join(request_arguments(build_request("rule", threads, resources, ExecutorSettings())))
 
 
 def test_pbs_is_asked_for_what_was_written():

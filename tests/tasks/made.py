@@ -29,7 +29,7 @@ def task(
         token=token,
         label=f"rule {rule} (sample={token})",
         rule=rule,
-        request=Request(select, walltime, **request),
+        request=Request((), select, walltime=walltime, **request),
         bundle=bundle,
         log=log,
         work=NestedTask(token, log, "python", "{}") if nested else direct,

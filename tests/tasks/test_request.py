@@ -8,13 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import request_arguments, select_of
+from snakemake_executor_plugin_pbs_singularity.pbs.request import Request
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 from snakemake_executor_plugin_pbs_singularity.tasks.request import (
-    Request,
     build_request,
     bundle_size,
     check_extra,
-    qsub_arguments,
 )
 
 QSUB_OPTIONS = "a:A:c:C:e:fhIj:J:k:l:m:M:N:o:p:P:q:r:R:S:u:v:VW:Xz"
@@ -43,7 +43,7 @@ def outcome(make: Callable[[], tuple[str, ...]]) -> tuple[tuple[str, ...], str |
 
 
 def test_a_job_that_asks_for_nothing_gets_one_core() -> None:
-    assert qsub_arguments(request()) == ("-l", "select=1:ncpus=1")
+    assert request_arguments(request()) == ("-l", "select=1:ncpus=1")
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,13 @@ def test_a_job_that_asks_for_nothing_gets_one_core() -> None:
         ({"disk_mb": 1000, "mpi": "mpiexec", "tmpdir": "/tmp", "_cores": 1}, 1, "1:ncpus=1"),
         ({"pbs_select": "2:ncpus=4:gpu_model=a100"}, 9, "2:ncpus=4:gpu_model=a100"),
         ({"pbs_select": "", "pbs_queue": ""}, 2, "1:ncpus=2"),
+        ({"gpu": 2, "gpu_model": "a100"}, 1, "1:ncpus=1:ngpus=2:gpu_model=a100"),
+        ({"gpu_model": "a100"}, 1, "1:ncpus=1:ngpus=1:gpu_model=a100"),
+        ({"gpu": 0, "gpu_model": "a100"}, 1, "1:ncpus=1"),
     ],
 )
 def test_resources_become_chunks(resources: dict[str, object], threads: int, select: str) -> None:
-    assert request(resources, threads).select == select
+    assert f"select={select}" in request_arguments(request(resources, threads))
 
 
 @given(nodes=st.integers(1, 50), per_node=st.integers(0, 20), more=st.integers(1, 50), threads=st.integers(1, 8))
@@ -75,7 +78,7 @@ def test_all_tasks_find_their_cores_spread_evenly(nodes: int, per_node: int, mor
     tasks = max(nodes, per_node * nodes + more)
     chunks = [
         dict([("count", chunk.split(":")[0]), *(part.split("=") for part in chunk.split(":")[1:])])
-        for chunk in request({"nodes": nodes, "tasks": tasks}, threads).select.split("+")
+        for chunk in select_of(request({"nodes": nodes, "tasks": tasks}, threads)).split("+")
     ]
     processes = [int(chunk["mpiprocs"]) for chunk in chunks for _ in range(int(chunk["count"]))]
     assert len(processes) == nodes
@@ -85,7 +88,7 @@ def test_all_tasks_find_their_cores_spread_evenly(nodes: int, per_node: int, mor
 
 
 def test_runtime_is_minutes_and_walltime_seconds() -> None:
-    assert qsub_arguments(request({"runtime": 90}))[2:] == ("-l", "walltime=5400")
+    assert request_arguments(request({"runtime": 90}))[2:] == ("-l", "walltime=5400")
 
 
 def test_every_resource_has_its_option() -> None:
@@ -97,7 +100,7 @@ def test_every_resource_has_its_option() -> None:
         "pbs_project": "genomes",
         "pbs_extra": "-m ae -W depend=afterok:12.server",
     }
-    assert qsub_arguments(request(resources)) == (
+    assert request_arguments(request(resources)) == (
         *("-l", "select=1:ncpus=1", "-l", "walltime=60", "-l", "place=scatter"),
         *("-q", "long", "-A", "lab", "-P", "genomes", "-m", "ae", "-W", "depend=afterok:12.server"),
     )
@@ -153,13 +156,13 @@ def test_what_must_not_be_run_again_may_be_no_array(extra: str, allowed: bool) -
 
 def test_tasks_one_after_the_other_have_the_time_of_all_and_nothing_else_more() -> None:
     asked = request({"runtime": 2, "mem_mb": 100}, 4)
-    alone, five = qsub_arguments(asked), qsub_arguments(asked, 5)
+    alone, five = request_arguments(asked), request_arguments(asked, 5)
     assert alone == ("-l", "select=1:ncpus=4:mem=100mb", "-l", "walltime=120")
     assert five == ("-l", "select=1:ncpus=4:mem=100mb", "-l", "walltime=600")
 
 
 def test_tasks_that_ask_for_no_time_ask_for_none_together() -> None:
-    assert qsub_arguments(request(), 5) == qsub_arguments(request())
+    assert request_arguments(request(), 5) == request_arguments(request())
 
 
 def test_a_rule_has_the_bundles_of_the_run_unless_it_says_else() -> None:
@@ -203,7 +206,7 @@ def test_bundles_are_no_part_of_a_request() -> None:
         ({"nodes": 0}, "must be at least 1: give a number"),
         ({"tasks": 0}, "must be at least 1: give a number"),
         ({"tasks": 2, "nodes": 3}, "is less than nodes=3: give every node at least one task"),
-        ({"gpu_model": "a100"}, 'such as "1:ncpus=1:ngpus=1:gpu_model=a100"'),
+        ({"gpu_model": "a100:ncpus=9"}, "must be one word"),
         ({"pbs_queue": 5}, "must be a string: put it in quotes"),
         ({"pbs_account": "a\nb"}, "has a control character: leave it out"),
         ({"pbs_select": "1:ncpus=1\n#PBS -N x"}, "has a control character: leave it out"),
@@ -217,14 +220,36 @@ def test_a_bad_value_is_refused_with_rule_resource_value_and_remedy(resources: d
 
 
 def test_a_gpu_model_may_be_named_in_the_sites_own_words() -> None:
-    assert request({"gpu_model": "a100", "gpu": 1, "pbs_select": "1:gpu_type=a100"}).select == "1:gpu_type=a100"
+    asked = request({"gpu_model": "a100", "gpu": 1, "pbs_select": "1:gpu_type=a100"})
+    assert "select=1:gpu_type=a100" in request_arguments(asked)
+
+
+def test_a_site_may_call_the_model_of_its_gpus_otherwise() -> None:
+    asked = request({"gpu_model": "a100", "gpu": 1}, gpu_model_resource="gpu_type")
+    assert "select=1:ncpus=1:ngpus=1:gpu_type=a100" in request_arguments(asked)
+
+
+@pytest.mark.parametrize(
+    ("resources", "place"),
+    [
+        ({}, ()),
+        ({"nodes": 2}, ("-l", "place=scatter")),
+        ({"nodes": 2, "pbs_place": "free"}, ("-l", "place=free")),
+        ({"pbs_place": "excl"}, ("-l", "place=excl")),
+        ({"nodes": 2, "pbs_select": "2:ncpus=1"}, ()),
+    ],
+)
+def test_several_nodes_are_different_ones_unless_the_rule_says_else(
+    resources: dict[str, object], place: tuple[str, ...]
+) -> None:
+    assert request_arguments(request(resources))[2:] == place
 
 
 @given(value=st.one_of(st.integers(), st.text(), st.booleans(), st.floats(), st.none()), data=st.data())
 def test_any_value_is_translated_or_refused_by_name(value: object, data: st.DataObject) -> None:
     names = ["mem_mb", "runtime", "gpu", "nodes", "tasks", "pbs_select", "pbs_queue", "pbs_extra", "gpu_model"]
     name = data.draw(st.sampled_from(names))
-    arguments, message = outcome(lambda: qsub_arguments(request({name: value})))
+    arguments, message = outcome(lambda: request_arguments(request({name: value})))
     if message is None:
         assert not any("\n" in word or "\0" in word for word in arguments)
     else:
@@ -269,7 +294,7 @@ def test_what_the_plugin_leaves_alone_goes_through(text: str, arguments: tuple[s
         ("-k doe", "has -k"),
         ("-R oe", "has -R"),
         ("-lselect=2:ncpus=1", "has -l select: use instead pbs_select"),
-        ("-l nodes=2:ppn=3", "has -l nodes: use instead nodes and tasks, or pbs_select"),
+        ("-l nodes=2:ppn=3", "has -l nodes: use instead nodes and tasks, or pbs_nodes"),
         ("-l file=1gb,walltime=60", "has -l walltime: use instead runtime"),
         ("-l ' select=9'", "has -l select: use instead pbs_select"),
         ("-l WallTime=90", "has -l walltime: use instead runtime"),
