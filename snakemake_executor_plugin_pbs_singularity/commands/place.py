@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,11 @@ from ..images.asking import pull_and_note
 from ..images.locked import Lock, find_lock
 from ..images.lockfile import LOCK_NAME
 
+if TYPE_CHECKING:
+    from ..settings import ExecutorSettings
+
 _PREFIX = "pbs-singularity-"
+_YES = ("true", "yes", "1")
 _PROFILE_FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 
 
@@ -104,23 +108,48 @@ def find_place(
     """
     from snakemake_interface_common.exceptions import WorkflowError
 
-    from ..settings import ExecutorSettings, library_folders
+    from ..settings import library_folders
 
     workdir = workdir or Path.cwd()
-    environment = os.environ
-    profile = _profile_settings(environment, sources)
-
-    def setting(name: str, given: str | None) -> str | None:
-        return given or environment.get(f"SNAKEMAKE_PBS_SINGULARITY_{name.upper()}") or profile.get(_PREFIX + name)
-
-    settings = ExecutorSettings(library=setting("library", library), store=setting("store", store))
+    settings = find_settings({"library": library, "store": store}, sources)
     try:
         libraries = library_folders(settings)
     except WorkflowError as error:
         raise click.ClickException(str(error)) from error
     chosen = Path(settings.store).expanduser() if settings.store else Path(".snakemake/pbs-singularity/images")
     base = Path.cwd() if store else workdir
-    return Place(libraries, base / chosen, workdir, environment)
+    return Place(libraries, base / chosen, workdir, os.environ)
+
+
+def find_settings(given: Mapping[str, str | None], sources: Path = Path("workflow")) -> ExecutorSettings:
+    """Give the settings that a run here would have: those given, then environment variables, profiles, defaults.
+
+    ``given`` is by the names of the fields; None and empty text count as not given. ``sources`` is where the Snakefile
+    is. Raises ClickException for a value that is none.
+    """
+    from dataclasses import fields
+
+    from snakemake_interface_common.exceptions import WorkflowError
+
+    from ..settings import ExecutorSettings
+
+    profile = _profile_settings(os.environ, sources)
+    values: dict[str, Any] = {}
+    for field in fields(ExecutorSettings):
+        variable = os.environ.get(f"SNAKEMAKE_PBS_SINGULARITY_{field.name.upper()}")
+        key = _PREFIX + field.name.replace("_", "-")
+        text = given.get(field.name) or variable or profile.get(key) or profile.get(key.replace("-", "_"))
+        if not text:
+            continue
+        try:
+            kind = field.metadata.get("type", bool)
+            values[field.name] = text.lower() in _YES if kind is bool else kind(text)
+        except ValueError as error:
+            raise click.ClickException(f"--{key}: {text!r} is no number. Correct it.") from error
+    try:
+        return ExecutorSettings(**values)
+    except WorkflowError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @dataclass(frozen=True)
