@@ -53,6 +53,8 @@ class Container:
     shell_text: str = ""
     """More options, as a piece of shell: Snakemake's `--apptainer-args` is one by its contract."""
     quiet: bool = False
+    launcher: tuple[str, ...] = ()
+    """What starts it, as often as MPI's processes are wanted: ``mpiexec -n 8``."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class DirectTask:
     """A `shell:` job that needs no Snakemake on the node."""
 
     token: str
-    log: Path
-    """Of stdout and stderr of the task."""
+    log: Path | None
+    """Of stdout and stderr of the task; None if they stay where the script's own go."""
     shell: str
     command: str
     container: Container | None
@@ -140,6 +142,11 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
     return "".join(f"{part}\n" for part in chain(opening, [find], definitions, lines))
 
 
+def probe_script(functions: str, calls: Iterable[Sequence[str]]) -> str:
+    """Give a script that calls shell functions, each with its words, whatever those hold."""
+    return "".join(["#!/bin/sh\n", functions, *(f"{shlex.join(call)}\n" for call in calls)])
+
+
 def container_command(container: Container, workdir: Path, shell: str, command: str) -> str:
     """Give the shell text that runs a command in a container as Snakemake's own integration does.
 
@@ -167,7 +174,7 @@ esac
 
 def _exec(container: Container, workdir: Path) -> str:
     """Give the container command up to the image."""
-    words = [str(container.runtime), *(["--quiet", "--silent"] if container.quiet else [])]
+    words = [*container.launcher, str(container.runtime), *(["--quiet", "--silent"] if container.quiet else [])]
     words += ["exec", "--home", str(workdir), *container.options]
     return f"{shlex.join(words)} {container.shell_text}".rstrip()
 
@@ -229,6 +236,8 @@ def _shared(task: DirectTask | NestedTask) -> _Shared | None:
     """Give what a task would share; None if it needs a container of its own, or none."""
     if isinstance(task, NestedTask) or task.container is None or Path(task.shell).name not in _POSIX_SHELLS:
         return None
+    if task.container.launcher:
+        return None
     return _Shared(task.container, Path(task.shell).name, task.threads, task.tmpdir)
 
 
@@ -272,7 +281,7 @@ def _prepared(task: DirectTask) -> str:
 
 
 def _opening(task: DirectTask | NestedTask) -> str:
-    return f"task {task.token} {_word(str(task.log))}"
+    return " ".join(["task", task.token, *([_word(str(task.log))] if task.log is not None else [])])
 
 
 def _path(path: str) -> str:
