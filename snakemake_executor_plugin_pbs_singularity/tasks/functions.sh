@@ -2,10 +2,12 @@
 # started, it is first looked whether there is anything to do: each start costs a millisecond. Variables begin with
 # _pbs_, as those that a workflow declares may have any other name.
 
-task() { # TOKEN LOG: what follows, up to finish, is this task's
+task() { # TOKEN [LOG]: what follows, up to finish, is this task's
     _pbs_record=$_pbs_records/$1
-    [ -d "${2%/*}" ] || mkdir -p "${2%/*}"
-    exec >"$2" 2>&1
+    if [ $# -gt 1 ]; then
+        [ -d "${2%/*}" ] || mkdir -p "${2%/*}"
+        exec >"$2" 2>&1
+    fi
     _pbs_started=$(date +%s)
     cd "$_pbs_workdir" || finish 1
     export PBS_O_WORKDIR="$PWD" # qsub may have been started elsewhere
