@@ -68,6 +68,16 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "FOLDER=NAME[,...]",
         },
     )
+    storage_resource: str = field(
+        default="storage+",
+        metadata={
+            "help": "The resource that --pbs-singularity-storage asks for, with the sign between the names of several "
+            "after it, such as filesystems: for -l filesystems=home:eagle.",
+            "env_var": True,
+            "type": str,
+            "metavar": "NAME[SIGN]",
+        },
+    )
     library: str | None = field(
         default=None,
         metadata={

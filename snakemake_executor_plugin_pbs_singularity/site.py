@@ -16,6 +16,7 @@ from .images.locked import Lock, find_lock
 from .images.lockfile import LOCK_NAME
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
+from .tasks.storage import NO_STORAGE, Storage, parse_storage
 
 CARRIED_VARIABLES = (
     "PATH",
@@ -47,6 +48,8 @@ class Site:
     workdir: Path
     lock: Lock | None = None
     """What the images were when they were locked; None where nobody did."""
+    storage: Storage = NO_STORAGE
+    """File systems that jobs have to ask for."""
 
     @property
     def pbs_in_words(self) -> str:
@@ -98,6 +101,7 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
             container_options=container_options(settings),
             workdir=Path.cwd(),
             lock=find_lock(sources.absolute() / LOCK_NAME, frozen=settings.frozen),
+            storage=parse_storage(settings.storage, settings.storage_resource),
         )
     except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error
