@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 
 from .images import Found, ImageError, Missing, Resolved
@@ -14,10 +15,10 @@ from .nested import Description
 from .pbs.request import Request
 from .settings import split_options
 from .site import Site, carried_environment
-from .tasks.binds import bind_roots, bound_in_place, check_bindable, check_sources
+from .tasks.binds import bind_roots, bind_sources, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.identity import job_digest, work_digest
-from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, plan
+from .tasks.planning import NeedsSnakemake, ShellCommand, jobs_in, known_resources, launcher, plan
 from .tasks.request import build_request, bundle_size
 from .tasks.script import Container, DirectTask, NestedTask, Surroundings
 from .text import one_line
@@ -84,11 +85,14 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
     request = build_request(rule, job.threads, resources, settings)
     images = resolve_images(jobs_in(job), site, resolve)
     asked = exec_options(job, rule, request, site)
+    used: list[str | Path] = [*_files(job), *map(_file, images.values()), *bind_sources(asked)]
+    request = replace(request, site=site_resources(rule, resources, request, site, used))
     options = (*asked, *(word for root in _roots(job, asked, site, workflow) for word in ("--bind", str(root))))
     planned = plan(job, workflow)
+    starter = launcher(job, planned)
     work: DirectTask | NestedTask
     if isinstance(planned, ShellCommand):
-        container = _container(images, options, site, workflow)
+        container = _container(images, options, site, workflow, starter)
         work = DirectTask(
             token=token,
             log=log,
@@ -127,6 +131,23 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         job_digest=job_digest(job),
         work_digest=_work_digest(job, work, images.values(), asked, site, workflow),
     )
+
+
+def site_resources(
+    rule: str, resources: Mapping[str, object], request: Request, site: Site, used: Iterable[str | Path]
+) -> tuple[tuple[str, str], ...]:
+    """Give the file systems that a job must ask for: those that it uses, its paths, and those that its rule names.
+
+    Raises WorkflowError if its pbs_extra asks for them too.
+    """
+    more = resources.get("pbs_storage")
+    asked = site.storage.of([site.workdir, *(site.workdir / path for path in used)], str(more) if more else None)
+    if asked and any(word.startswith(f"{site.storage.resource}=") for word in request.extra):
+        raise WorkflowError(
+            f"Rule {rule}: pbs_extra has -l {site.storage.resource}, which the plugin makes: use instead the resource "
+            "pbs_storage for what it does not see."
+        )
+    return asked
 
 
 def resolve_images(jobs: Iterable[Any], site: Site, resolve: Resolve) -> dict[str, Resolved]:
@@ -170,17 +191,23 @@ def with_gpu_options(of_site: Sequence[str], of_rule: Sequence[str], *, gpus: in
 
 def _roots(job: Any, asked: Sequence[str], site: Site, workflow: Any) -> list[Path]:
     """Give the folders of its files, and Snakemake's, that a job's containers need beside what `asked` binds."""
-    files = [str(file) for one in jobs_in(job) for file in chain(one.input, one.output, one.log)]
+    files = _files(job)
     caches = [str(path / "x") for path in workflow.runtime_paths if path.exists()]
     return bind_roots([*files, *caches], site.workdir, bound_in_place(asked))
 
 
-def _container(images: Mapping[str, Resolved], options: tuple[str, ...], site: Site, workflow: Any) -> Container | None:
+def _files(job: Any) -> list[str]:
+    return [str(file) for one in jobs_in(job) for file in chain(one.input, one.output, one.log)]
+
+
+def _container(
+    images: Mapping[str, Resolved], options: tuple[str, ...], site: Site, workflow: Any, starter: tuple[str, ...]
+) -> Container | None:
     if not images:
         return None
     (image,) = images.values()
     apptainer_args = workflow.deployment_settings.apptainer_args
-    return Container(site.runtime.command, _file(image), options, str(apptainer_args or ""))
+    return Container(site.runtime.command, _file(image), options, str(apptainer_args or ""), launcher=starter)
 
 
 def _work_digest(

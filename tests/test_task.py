@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snakemake_interface_common.exceptions import WorkflowError
 from tasks.planned import look_at
 
 from snakemake_executor_plugin_pbs_singularity.images import Found, ImageKind, Missing, Resolved
 from snakemake_executor_plugin_pbs_singularity.nested import Description
 from snakemake_executor_plugin_pbs_singularity.pbs import Pbs
+from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 from snakemake_executor_plugin_pbs_singularity.site import Site
 from snakemake_executor_plugin_pbs_singularity.task import Task, make_surroundings, make_task, with_gpu_options
-from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, NestedTask, Surroundings
+from snakemake_executor_plugin_pbs_singularity.tasks.script import Container, DirectTask, NestedTask, Surroundings
+from snakemake_executor_plugin_pbs_singularity.tasks.storage import parse_storage
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import make_run_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:PULP_CBC_CMD")
@@ -31,7 +34,15 @@ def made(
     **settings: Any,
 ) -> tuple[dict[str, Task], Surroundings]:
     """Make the tasks of a Snakefile, by the names of their rules, and what they share."""
-    site = Site(Pbs(Path("/opt/pbs/bin"), {}, ""), environment or {}, (), folder / "images", (), folder)
+    site = Site(
+        Pbs(Path("/opt/pbs/bin"), {}, ""),
+        environment or {},
+        (),
+        folder / "images",
+        (),
+        folder,
+        storage=parse_storage(settings.get("storage"), "storage+"),
+    )
     run_folder = make_run_folder(folder / "state")
 
     def look(executor: Any, jobs: list[Any]) -> tuple[dict[str, Task], Surroundings]:
@@ -88,7 +99,7 @@ def test_a_direct_task_knows_its_files_and_its_command(tmp_path: Path) -> None:
     assert task.work.command.endswith("echo b >b.txt")
     assert (task.work.outputs, task.work.directories, task.work.logs) == (("b.txt", "b.d"), ("b.d",), ("b.log",))
     assert (task.work.threads, task.work.container, task.nested_because) == (3, None, None)
-    assert (task.request.select, task.request.walltime, task.bundle) == ("1:ncpus=3", 120, 4)
+    assert (task.request.chunks, task.request.walltime, task.bundle) == ((Chunk(1, 3),), 120, 4)
     assert task.label == "rule direct (sample=b)"
 
 
@@ -181,3 +192,86 @@ def test_what_a_rule_says_of_gpus_counts_whatever_it_asks_for() -> None:
 
 def test_a_job_without_gpus_gets_no_option_for_them() -> None:
     assert with_gpu_options(["--cleanenv"], [], gpus=0) == ("--cleanenv",)
+
+
+STORED = """
+    rule uses:
+        output: "out"
+        container: "a"
+        resources: pbs_storage="massdata/zz9"
+        shell: "true"
+"""
+
+
+def test_a_job_asks_for_the_file_systems_of_its_files_its_image_and_what_its_rule_adds(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    pairs = f"/g/data/*=gdata/*,/library=images,{tmp_path}=here"
+    tasks, _ = made(tmp_path, STORED, environment=container_environment, storage=pairs)
+    assert tasks["uses"].request.site == (("storage", "massdata/zz9+here+images"),)
+
+
+def test_file_systems_are_asked_for_in_one_place_only(tmp_path: Path) -> None:
+    snakefile = STORED.replace('pbs_storage="massdata/zz9"', 'pbs_extra="-l storage=gdata/x"')
+    with pytest.raises(WorkflowError, match="use instead the resource pbs_storage"):
+        made(tmp_path, snakefile, storage=f"{tmp_path}=here")
+
+
+# MPI
+
+
+def started(folder: Path, environment: dict[str, str], rule: str, image: str = "a") -> Container:
+    """Give the container that a rule's command runs in."""
+    container = f'container: "{image}"'
+    snakefile = f"""
+    rule a:
+        output: "a.txt"
+        {container}
+        {rule}
+    """
+    (task,) = made(folder, snakefile, environment=environment)[0].values()
+    assert isinstance(task.work, DirectTask)
+    assert task.work.container is not None
+    return task.work.container
+
+
+def test_mpi_starts_the_containers_of_a_rule_that_does_not_start_it_itself(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    rule = """resources: nodes=2, tasks=8, mpi="mpiexec --bind-to 'a core'"
+        shell: "simulate >{output}" """
+    container = started(tmp_path, container_environment, rule)
+    assert container.launcher == ("mpiexec", "--bind-to", "a core", "-n", "8")
+
+
+def test_mpi_without_tasks_starts_as_many_as_it_finds(tmp_path: Path, container_environment: dict[str, str]) -> None:
+    rule = """resources: mpi="mpiexec"
+        shell: "simulate >{output}" """
+    assert started(tmp_path, container_environment, rule).launcher == ("mpiexec",)
+
+
+def test_mpi_in_a_command_stays_in_the_container_as_with_snakemake_itself(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    rule = """resources: tasks=8, mpi="mpiexec"
+        shell: "{resources.mpi} -n {resources.tasks} simulate >{output}" """
+    assert started(tmp_path, container_environment, rule).launcher == ()
+
+
+def test_mpi_in_the_container_of_a_command_for_several_nodes_is_refused(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    rule = """resources: nodes=2, tasks=8, mpi="mpiexec"
+        shell: "{resources.mpi} -n {resources.tasks} simulate >{output}" """
+    with pytest.raises(WorkflowError, match=r"Rule a: .* leave \{resources.mpi\} and its options out of the command"):
+        started(tmp_path, container_environment, rule)
+
+
+def test_mpi_for_what_only_snakemake_can_start_is_refused(
+    tmp_path: Path, container_environment: dict[str, str]
+) -> None:
+    rule = """resources: tasks=8, mpi="mpiexec"
+        benchmark: "b.tsv"
+        shell: "simulate >{output}" """
+    with pytest.raises(WorkflowError, match=r"Rule a: mpi cannot start .*its rule has a benchmark:"):
+        started(tmp_path, container_environment, rule)

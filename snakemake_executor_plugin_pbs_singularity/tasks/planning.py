@@ -15,6 +15,8 @@ from snakemake.shell import shell
 from snakemake.utils import format as format_as_snakemake
 from snakemake_interface_executor_plugins.settings import DeploymentMethod, SharedFSUsage
 
+from ..settings import split_options
+
 LONGEST_COMMAND = 60_000
 """Bytes. Linux takes 128 KiB in one argument, Singularity before 3.7 rather less; Snakemake itself turns to a
 file at 64 KiB (`snakemake/shell.py`)."""
@@ -69,6 +71,36 @@ def known_resources(job: Any) -> dict[str, object]:
 def jobs_in(job: Any) -> list[Any]:
     """Give the members of a group, or the job itself."""
     return list(job.jobs) if job.is_group() else [job]
+
+
+def launcher(job: Any, planned: ShellCommand | NeedsSnakemake) -> tuple[str, ...]:
+    """Give what starts the container of a job, once for each process of MPI; nothing for most jobs.
+
+    MPI on several nodes has to be started outside of containers (the hybrid model of Singularity and Apptainer): a rule
+    with a container and the resource `mpi` says what each process runs, and the plugin starts as many as its `tasks`. A
+    command that names `{resources.mpi}` itself starts it in its container, as under Snakemake's own integration.
+
+    Raises WorkflowError for what cannot work so.
+    """
+    mpi = None if job.is_group() else job.resources.get("mpi")
+    if not mpi or not job.container_img_url:
+        return ()
+    if job.is_shell and "resources.mpi" in job.rule.shellcmd:
+        if int(job.resources.get("nodes") or 1) > 1:
+            raise WorkflowError(
+                f"Rule {job.rule.name}: its command starts MPI in one container, from which it does not reach the "
+                "other nodes. To have it start a container for each process, leave {resources.mpi} and its options out "
+                "of the command."
+            )
+        return ()
+    if isinstance(planned, NeedsSnakemake):
+        raise WorkflowError(
+            f"Rule {job.rule.name}: mpi cannot start its containers, as the job needs Snakemake on the node "
+            f"({planned.reason}). Make it a plain shell: rule, or name {{resources.mpi}} in its command."
+        )
+    tasks = job.resources.get("tasks")
+    words = split_options(str(mpi), f"Rule {job.rule.name}, resource mpi")
+    return (*words, *(["-n", str(tasks)] if tasks else []))
 
 
 def _reason_in_rule(job: Any, workflow: Any) -> str | None:

@@ -1,0 +1,36 @@
+"""MPI starts a rule's containers from outside, one for each process.
+
+Its ``mpiexec`` is a script that starts processes on this machine and numbers them, as Open MPI's does.
+"""
+
+from pathlib import Path
+
+from .harness import Snakemake, write
+
+MPIEXEC = """#!/bin/sh
+[ "$1" = -n ] || exit 1
+processes=$2
+shift 2
+rank=0
+while [ "$rank" -lt "$processes" ]; do
+    SINGULARITYENV_RANK=$rank APPTAINERENV_RANK=$rank "$@" &
+    rank=$((rank + 1))
+done
+wait
+"""
+
+WORKFLOW = """
+rule simulate:
+    output: directory("ranks")
+    container: "tools/beta"
+    resources: tasks=3, mpi="./mpiexec"
+    shell: "mkdir -p {output}; cat /release >'{output}/'$RANK"
+"""
+
+
+def test_mpi_starts_a_container_for_each_task_of_a_rule(snakemake: Snakemake, tmp_path: Path) -> None:
+    folder = write(tmp_path, {"Snakefile": WORKFLOW, "mpiexec": MPIEXEC})
+    (folder / "mpiexec").chmod(0o755)
+    snakemake(folder)
+    assert sorted(path.name for path in (folder / "ranks").iterdir()) == ["0", "1", "2"]
+    assert len({path.read_text() for path in (folder / "ranks").iterdir()}) == 1
