@@ -51,6 +51,27 @@ def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> N
         raise WorkflowError("\n".join(["Nothing was submitted:", *problems]))
 
 
+def check_local_jobs(jobs: Iterable[Any], in_containers: bool, may_run_here: bool) -> None:
+    """Check that no local job has a container that would not be used, or that may not run here.
+
+    `in_containers` says whether Snakemake itself runs local jobs in their containers. Raises WorkflowError.
+    """
+    rules = sorted({job.rule.name for job in jobs if job.container_img_url and not job.is_norun})
+    if not rules or (in_containers and may_run_here):
+        return
+    which = f"Rule {rules[0]} is" if len(rules) == 1 else f"The rules {', '.join(rules)} are"
+    if may_run_here:
+        raise WorkflowError(
+            f"Nothing was submitted: {which} local with a container, which Snakemake runs only with "
+            "--software-deployment-method apptainer. Add that, or take it out of localrules."
+        )
+    raise WorkflowError(
+        f"Nothing was submitted: {which} local with a container, but containers may not run on a login node. Take it "
+        "out of localrules; or give it container: None if it needs none; or, where the site lets you, add "
+        "--pbs-singularity-login-containers and --software-deployment-method apptainer."
+    )
+
+
 def point_out_moving_tags(jobs: Iterable[Any], site: Site, warn: Callable[[str], None]) -> None:
     """Warn, once each, of images that are not locked and whose tag moves: `latest`, and those that have moved.
 

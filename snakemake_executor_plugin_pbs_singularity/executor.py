@@ -12,19 +12,19 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import AbstractExecutor, SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
-from snakemake_interface_executor_plugins.settings import CommonSettings
+from snakemake_interface_executor_plugins.settings import CommonSettings, DeploymentMethod
 
 from .adoption import find_left_overs
 from .array_limits import ArrayLimits
 from .batch import Batch, form_batches
 from .cancelling import cancel_all
-from .check import check_jobs, point_out_moving_tags
+from .check import check_jobs, check_local_jobs, point_out_moving_tags
 from .collecting import Collector
 from .contact import Contact
 from .images import ImageError, Pulls
 from .pbs import ErrorKind, PbsError, Verdict
 from .reporting.failure import explain, failure_message
-from .site import Site, find_site
+from .site import Site, containers_may_run_here, find_site
 from .task import Resolve, Task, make_surroundings, make_task
 from .tasks.planning import jobs_in
 from .text import count
@@ -71,9 +71,15 @@ class Executor(RemoteExecutor):
                 "as soon as their input is there."
             )
         state = STATE.absolute()
-        jobs = [job for job in self.dag.needrun_jobs() if not job.is_local]
+        needed = list(self.dag.needrun_jobs())
+        jobs = [job for job in needed if not job.is_local]
         self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
         check_jobs(jobs, self._site, self.executor_settings)
+        check_local_jobs(
+            (job for job in needed if job.is_local),
+            DeploymentMethod.APPTAINER in self.workflow.deployment_settings.deployment_method,
+            containers_may_run_here(self.executor_settings, os.environ),
+        )
         point_out_moving_tags(jobs, self._site, self.logger.warning)
         try:
             self._folder: RunFolder = make_run_folder(state)

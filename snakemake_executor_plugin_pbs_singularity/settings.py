@@ -160,6 +160,14 @@ class ExecutorSettings(ExecutorSettingsBase):
             "metavar": "COMMANDS",
         },
     )
+    login_containers: bool = field(
+        default=False,
+        metadata={
+            "help": "Containers may run on the machine where Snakemake itself runs: those of local rules then do, with "
+            "--software-deployment-method apptainer. Within a PBS job they always may.",
+            "env_var": True,
+        },
+    )
     max_array_size: int | None = field(
         default=None,
         metadata={

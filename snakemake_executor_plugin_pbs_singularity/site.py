@@ -107,6 +107,11 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
         raise WorkflowError(str(error)) from error
 
 
+def containers_may_run_here(settings: ExecutorSettings, environment: Mapping[str, str]) -> bool:
+    """Tell whether this is no login node: a PBS job, or a machine of which the user says so."""
+    return settings.login_containers or settings.pbs == "local" or "PBS_JOBID" in environment
+
+
 def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Give the part of the user's environment that goes with every task."""
     return {name: value for name, value in environment.items() if name in CARRIED_VARIABLES or name.startswith("LC_")}
