@@ -29,20 +29,31 @@ class Product(Enum):
 
 @dataclass(frozen=True)
 class Runtime:
-    """A container runtime that was found and asked for its version."""
+    """A container runtime that was found and asked for its version, or that the compute nodes are said to have."""
 
     command: Path
-    """Absolute, and as found on PATH: links such as ``singularity`` to ``apptainer`` stay as they are."""
+    """As found on PATH, absolute: links such as ``singularity`` to ``apptainer`` stay as they are. Of the compute
+    nodes it may be a name, which is looked up on their PATH."""
     product: Product
     version: tuple[int, ...]
+    """Empty if it is not known: then it counts as new, and nothing is refused."""
 
     def __str__(self) -> str:
-        return f"{self.product.value} {'.'.join(map(str, self.version))} ({self.command})"
+        return f"{self.name} ({self.command})"
+
+    @property
+    def name(self) -> str:
+        """Give product and version, such as ``Apptainer 1.4.5``."""
+        return f"{self.product.value} {'.'.join(map(str, self.version))}".strip()
 
     @property
     def is_version_2(self) -> bool:
         """Tell whether this is Singularity 2.x, which has no SIF and an older command line."""
-        return self.product is Product.SINGULARITY and self.version < (3,)
+        return self.product is Product.SINGULARITY and bool(self.version) and self.version < (3,)
+
+    def is_newer_than(self, version: tuple[int, ...]) -> bool:
+        """Tell whether this is a later minor version than the one given, such as (1, 4)."""
+        return self.version[: len(version)] > version
 
 
 COMMANDS = ("apptainer", "singularity")
@@ -55,7 +66,11 @@ _PRODUCTS = {
     "singularity": Product.SINGULARITY,
     None: Product.SINGULARITY,  # 2.x prints no name: "2.6.1-dist" (transcript singularity-2.6.1/01)
 }
-_VERSION = re.compile(r"(?:(apptainer|singularity(?:-ce|-pro)?) version )?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])\S*")
+_NUMBERS = r"(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])\S*"
+_VERSION = re.compile(rf"(?:(apptainer|singularity(?:-ce|-pro)?) version )?{_NUMBERS}")
+_SAID_VERSION = re.compile(
+    rf"(?:(apptainer|singularity(?:-?ce|-?pro)?)(?:[ /-]| version )v?)?{_NUMBERS}", re.IGNORECASE
+)
 
 
 def find_runtime(environment: Mapping[str, str], time_limit: float = 30) -> Runtime:
@@ -64,7 +79,11 @@ def find_runtime(environment: Mapping[str, str], time_limit: float = 30) -> Runt
     Raises ImageError if there is none, or if the one that is there fails, does not answer in time or answers
     something that is no version.
     """
-    command = _find_command(environment)
+    return ask_version(_find_command(environment), environment, time_limit)
+
+
+def ask_version(command: Path, environment: Mapping[str, str], time_limit: float = 30) -> Runtime:
+    """Ask a command of this machine for its version. Raises ImageError as find_runtime does."""
     question = [str(command), "--version"]
     remedy = f"Try `{command} --version` by hand; `module load` another version if the site has one."
     try:
@@ -106,6 +125,26 @@ def parse_version(text: str) -> tuple[Product, tuple[int, ...]] | None:
     return None
 
 
+def parse_said_version(text: str) -> tuple[Product, tuple[int, ...]] | None:
+    """Read a version as people write it; None if it is none.
+
+    Known are ``apptainer 1.4.5``, ``singularity/3.8.7``, ``singularity-ce 4.1``, ``2.6.1`` and what ``--version``
+    answers. Without a name, 1.x is Apptainer.
+    """
+    match = _SAID_VERSION.fullmatch(text.strip())
+    if match is None:
+        return None
+    name, *found = match.groups()
+    version = tuple(int(number) for number in found if number is not None)
+    if name is None:
+        name = "apptainer" if version < (2,) else "singularity"
+    name = re.sub(r"y(ce|pro)$", r"y-\1", name.lower())
+    product = _PRODUCTS[name]
+    if product is Product.SINGULARITY and version >= (3, 9):
+        product = Product.SINGULARITY_CE
+    return product, version
+
+
 def _find_command(environment: Mapping[str, str]) -> Path:
     path = environment.get("PATH", os.defpath)
     for name in COMMANDS:
@@ -133,8 +172,19 @@ def setting_prefix(runtime: Runtime) -> str:
 
 
 def image_ending(runtime: Runtime | None) -> str:
-    """Give the ending of the images that a runtime pulls; unknown is as good as new."""
+    """Give the ending of the images that a runtime runs; unknown is as good as new."""
     return ".simg" if runtime is not None and runtime.is_version_2 else ".sif"
+
+
+def bind_variables(runtime: Runtime) -> tuple[str, ...]:
+    """Give the variables that a runtime reads binds from, the first found counts.
+
+    Singularity 2.x ignores ``SINGULARITY_BIND`` without a word (transcript singularity-2.6.1/07).
+    """
+    if runtime.is_version_2:
+        return ("SINGULARITY_BINDPATH",)
+    old = ("SINGULARITY_BIND", "SINGULARITY_BINDPATH")
+    return ("APPTAINER_BIND", "APPTAINER_BINDPATH", *old) if runtime.product is Product.APPTAINER else old
 
 
 def pull_arguments(runtime: Runtime, destination: Path, uri: str) -> list[str]:
@@ -175,5 +225,6 @@ def check_runnable(runtime: Runtime, path: Path, kind: ImageKind) -> None:
         raise ImageError(
             f"{runtime} cannot run {path}: it is a SIF, which came with version 3.",
             "Use a newer version if the site has one, or convert the image with one elsewhere:"
-            " `apptainer build --sandbox FOLDER IMAGE.sif`.",
+            " `apptainer build --sandbox FOLDER IMAGE.sif`. If the compute nodes have another version than this"
+            " machine, say so with --pbs-singularity-container-version.",
         )
