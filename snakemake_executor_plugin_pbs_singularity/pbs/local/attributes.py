@@ -104,6 +104,7 @@ def _attributes(view: View, server: str, workdir: str) -> Iterator[tuple[str, st
         )
     yield "Execution_Time", _date(request.execution_time)
     yield "Hold_Types", run.holds if whole else ""
+    yield "interactive", "True" if request.interactive is not None else ""
     yield "Join_Path", request.join
     yield "Keep_Files", request.keep
     yield "Mail_Points", request.mail_points

@@ -17,6 +17,10 @@ class Call:
     environment: Mapping[str, str]
     stdin: str | None
     """None as long as the command has not been asked for it."""
+    terminal: str | None = None
+    """The pseudo-terminal that qsub has made for an interactive job; None as stdin."""
+    has_terminal: bool = False
+    """Whether stdin and stdout of that qsub are a terminal."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Answer:
     err: str = ""
     code: int = 0
     wait_for: int | None = None
-    """Number of the job whose end the command waits for (``-W block=true``)."""
+    """Number of the job whose end the command waits for (``-W block=true`` and ``-I``)."""
+    interactive: bool = False
+    """Whether the command stays with that job and ends it if it is killed."""
 
 
 class NeedsInputError(Exception):
-    """The command's standard input is needed."""
+    """Something is needed that only the command has; the text says what: ``stdin`` or ``terminal``."""
 
 
 class UsageError(Exception):

@@ -37,6 +37,10 @@ def main(home: str, command: str) -> int:
             return _say_unreachable(command, arguments)
         code = 0
         for answer in ask(home, command, arguments):
+            if answer.get("ask") == "terminal":
+                from .interactive import run
+
+                return run(home, request_of(command, arguments))
             if settings.get("answer_delay"):
                 time.sleep(settings["answer_delay"])
             _print(2, answer.get("err", ""))
@@ -52,15 +56,10 @@ def main(home: str, command: str) -> int:
 
 def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any]]:
     """Give the server's answers to one request; more than one where it has to wait for something."""
-    request: dict[str, Any] = {
-        "command": command,
-        "arguments": arguments,
-        "cwd": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import
-        "environment": dict(os.environ),
-    }
+    request = request_of(command, arguments)
     for _ in range(_CONNECT_ATTEMPTS):
         try:
-            with _connect(home) as connection:
+            with connect(home) as connection:
                 answers = _exchange(connection, request)
                 first = next(answers, None)
                 if first is not None and first.get("ask") == "stdin":
@@ -74,6 +73,16 @@ def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any
         except (ConnectionResetError, BrokenPipeError):
             continue  # a server that was about to end: it has read nothing
     raise OSError("the server cannot be reached; see server.log there")
+
+
+def request_of(command: str, arguments: list[str]) -> dict[str, Any]:
+    """Give what the server is to know of a command."""
+    return {
+        "command": command,
+        "arguments": arguments,
+        "cwd": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import
+        "environment": dict(os.environ),
+    }
 
 
 def serve(home: str) -> None:
@@ -90,7 +99,8 @@ def _exchange(connection: socket.socket, request: dict[str, Any]) -> Iterator[di
             yield json.loads(line)
 
 
-def _connect(home: str) -> socket.socket:
+def connect(home: str) -> socket.socket:
+    """Give a connection to the server, which is started if need be. Raises OSError."""
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
         return try_connect(folder) or _start_and_connect(home, folder)

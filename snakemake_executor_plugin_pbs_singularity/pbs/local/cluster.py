@@ -34,7 +34,9 @@ class Cluster:
         self.jobs = {job.number: job for job in self.store.unfinished()}
         """Jobs that are not over."""
         self.on_end: dict[int, list[Callable[[Job], None]]] = {}
-        """Who waits for a job's end (``-W block=true``)."""
+        """Who waits for a job's end (``-W block=true`` and ``-I``)."""
+        self.on_start: dict[int, Callable[[], None]] = {}
+        """Who waits for the start of an interactive job."""
         self._backlog = Backlog()
         self._dependents: dict[int, set[int]] = {}
         self._timers: list[tuple[float, int]] = []
@@ -100,6 +102,7 @@ class Cluster:
         self.jobs.pop(job.number, None)
         self.store.forget(job.number)
         self.store.commit()
+        self._tell_end(job)
         self.node.script_path(job).unlink(missing_ok=True)
         for keeping in self._keepings_of(job):
             self.node.end(keeping, force=True)
@@ -139,6 +142,8 @@ class Cluster:
             self.store.commit()  # that they run must be known before they do
         for keeping in starting:
             self.node.launch(keeping, self.jobs[keeping.key[0]], self.settings)
+            if (started := self.on_start.pop(keeping.key[0], None)) is not None:
+                started()
 
     def hear(self, keeping: Keeping) -> None:
         """Note what a keeper says; its silence for ever is the end of its job."""
@@ -260,6 +265,9 @@ class Cluster:
         """Go on with a job that an earlier server knew."""
         runs: list[tuple[int | None, Run]] = [(None, job.run), *job.subjobs.items()]
         keepings = [self.node.reserve(job, index, run.slot) for index, run in runs if run.state == "R"]
+        if job.request.interactive is not None and not keepings:
+            self.delete(job, None, force=False)  # the qsub that waited for it has lost its server
+            return
         self._settle(job)
         for keeping in keepings:
             if not self.node.adopt(keeping):
@@ -273,7 +281,7 @@ class Cluster:
         if end is None and not self.node.began(keeping):
             self.node.launch(keeping, job, self.settings)  # a server was killed between noting and starting
             return
-        note_end(run, end, time.time(), job.request.resources.ncpus)
+        note_end(run, end, time.time(), job.request)
         if index is None:
             self._finish(job, run.substate)
         else:
@@ -331,14 +339,18 @@ class Cluster:
         self.jobs.pop(job.number, None)
         self.node.script_path(job).unlink(missing_ok=True)
         self.store.save(job.number, job.run)
-        for waiting in self.on_end.pop(job.number, []):
-            waiting(job)
+        self._tell_end(job)
         for number in self._dependents.pop(job.number, ()):
             dependent = self.jobs.get(number)
             if dependent is not None:
                 self._settle_anew(dependent)
         if self.settings.history_hours == 0:
             self.store.forget(job.number)
+
+    def _tell_end(self, job: Job) -> None:
+        self.on_start.pop(job.number, None)
+        for waiting in self.on_end.pop(job.number, []):
+            waiting(job)
 
     def _forget_lost(self) -> None:
         for text in self.settings.lost:

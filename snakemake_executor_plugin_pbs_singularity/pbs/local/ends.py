@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .job import Job, Run
+from .job import Job, Request, Run
 
 TERMINATED, FINISHED, FAILED = 91, 92, 93
 _LIMITS = {"walltime": -29, "mem": -27}
@@ -29,7 +29,7 @@ class End:
     used: dict[str, int]
 
 
-def note_end(run: Run, end: End | None, now: float, ncpus: int) -> None:
+def note_end(run: Run, end: End | None, now: float, request: Request) -> None:
     """Put an end into a run: all but its state. None: its keeper was killed and recorded nothing."""
     run.ended = run.changed = now if end is None else end.ended
     reason = "" if end is None else end.reason
@@ -37,8 +37,10 @@ def note_end(run: Run, end: End | None, now: float, ncpus: int) -> None:
         run.exit_status = _NODE_FORGOT
     else:
         run.exit_status = _exit_status(end, run)
+        if request.interactive is not None and reason not in _LIMITS:
+            run.exit_status = 0  # OpenPBS notes no other for what runs on a terminal
         run.session, run.staged_out = end.session, end.staged_out
-        run.used = {**end.used, "ncpus": ncpus}
+        run.used = {**end.used, "ncpus": request.resources.ncpus}
     if run.deleted_by and reason in ("deleted", "force"):
         run.substate = TERMINATED
         return

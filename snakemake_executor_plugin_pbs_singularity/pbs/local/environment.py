@@ -37,6 +37,9 @@ def job_environment(
         "OMP_NUM_THREADS": str(first.ompthreads),
         "TMPDIR": temporary,
     }
+    if request.interactive is not None:
+        del environment["ENVIRONMENT"]
+        environment |= {"PBS_ENVIRONMENT": "PBS_INTERACTIVE", "TERM": request.interactive.term}
     if index is not None:
         environment["PBS_ARRAY_INDEX"] = str(index)
         environment["PBS_ARRAY_ID"] = job.identity().text(server)

@@ -64,6 +64,18 @@ class Indices:
 
 
 @dataclass(frozen=True, slots=True)
+class Interactive:
+    """An interactive job (``qsub -I``)."""
+
+    terminal: str
+    """The pseudo-terminal that qsub keeps for it, ``/dev/pts/3``."""
+    term: str
+    """TERM of the terminal where qsub runs."""
+    command: tuple[str, ...] = ()
+    """What it runs; a shell if this is empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What qsub asked for. Never changes."""
 
@@ -93,9 +105,12 @@ class Request:
     indices: Indices | None = None
     remove: str = ""
     """Which of its two files (o, e) is thrown away when it has ended well (``-R``)."""
+    interactive: Interactive | None = None
 
     def with_paths(self, number: int, server: str) -> Request:
         """Put in the default paths of a job's output: in the folder where qsub was run."""
+        if self.interactive is not None:
+            return replace(self, output=self.interactive.terminal, error=self.interactive.terminal)
         folder = dict(self.variables).get("PBS_O_WORKDIR", "")
         index = "" if self.indices is None else f".{INDEX_TAG}"
         start = f"{server}:{folder}/{self.name}"

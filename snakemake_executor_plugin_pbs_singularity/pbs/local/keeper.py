@@ -62,6 +62,10 @@ class Plan:
     pvmem_kb: int | None
     grace: float
     """Seconds between TERM and KILL."""
+    terminal: str = ""
+    """The terminal of an interactive job, which has no output files."""
+    command: tuple[str, ...] = ()
+    """What an interactive job runs instead of its shell."""
 
 
 def start(plan: Plan, held: int) -> int:
@@ -129,25 +133,42 @@ def _start_job(plan: Plan) -> int:
     this process would cost more than all else that it does.
     """
     reading, writing = os.pipe()
-    outputs = [_open_output(plan, name) for name in ("OU", "ER")]
-    descriptors = (reading, *outputs)
+    actions: list[tuple[object, ...]]
+    if plan.terminal:
+        # The first terminal that a new session opens becomes its own.
+        outputs = []
+        actions = [(os.POSIX_SPAWN_OPEN, 0, plan.terminal, os.O_RDWR, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+    else:
+        outputs = [_open_output(plan, name) for name in ("OU", "ER")]
+        actions = [(os.POSIX_SPAWN_DUP2, one, target) for target, one in enumerate((reading, *outputs))]
     os.umask(plan.umask)
     try:
         os.chdir(plan.workdir)
     except OSError:
         os.chdir("/")
+    job = _spawn(plan, actions)
+    with suppress(BrokenPipeError):  # a shell that has already ended
+        os.write(writing, f"{shlex.quote(str(plan.script))}\n".encode("utf-8", "surrogateescape"))
+    for descriptor in {reading, writing, *outputs}:
+        os.close(descriptor)
+    return job
+
+
+def _spawn(plan: Plan, file_actions: list[tuple[object, ...]]) -> int:
+    """Start the shell or command, within its limits and in a session of its own, and give its process id."""
     try:
         job = os.posix_spawn(
-            plan.shell,
-            [f"{'-' if plan.login else ''}{Path(plan.shell).name}"],
+            plan.command[0] if plan.command else plan.shell,
+            plan.command or [f"{'-' if plan.login else ''}{Path(plan.shell).name}"],
             plan.environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, one, target) for target, one in enumerate(descriptors)],
+            file_actions=file_actions,
             setsid=True,
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT),  # Python ignores or catches these
         )
     except OSError as error:
-        os.write(outputs[1], f"PBS: job could not be started: {error}\n".encode("utf-8", "backslashreplace"))
+        _say(plan, f"PBS: job could not be started: {error}")
         job = os.fork()
         if job == 0:
             os._exit(254)
@@ -155,11 +176,15 @@ def _start_job(plan: Plan) -> int:
         resource.prlimit(job, resource.RLIMIT_CPU, (plan.cput, plan.cput))
     if plan.pvmem_kb is not None:
         resource.prlimit(job, resource.RLIMIT_AS, (plan.pvmem_kb * 1024, plan.pvmem_kb * 1024))
-    with suppress(BrokenPipeError):  # a shell that has already ended
-        os.write(writing, f"{shlex.quote(str(plan.script))}\n".encode("utf-8", "surrogateescape"))
-    for descriptor in {writing, *descriptors}:
-        os.close(descriptor)
     return job
+
+
+def _say(plan: Plan, words: str) -> None:
+    """Write a line to the job's stderr."""
+    with suppress(OSError):  # a terminal whose qsub is gone
+        error = os.open(plan.terminal, os.O_WRONLY | os.O_NOCTTY) if plan.terminal else _open_output(plan, "ER")
+        os.write(error, f"{words}\n".encode("utf-8", "backslashreplace"))
+        os.close(error)
 
 
 def _open_output(plan: Plan, name: str) -> int:
@@ -225,8 +250,7 @@ def _over_limit(plan: Plan, usage: Usage, out_of_time: bool) -> str:
         reason = "mem"
     else:
         return ""
-    with (plan.folder / ("OU" if plan.join == "oe" else "ER")).open("a") as file:
-        file.write(f"=>> PBS: job killed: {words}\n")
+    _say(plan, f"=>> PBS: job killed: {words}")
     return reason
 
 

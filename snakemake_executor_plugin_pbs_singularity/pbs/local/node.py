@@ -170,7 +170,7 @@ class Node:
             return
 
     def _plan(self, folder: Path, job: Job, index: int | None, settings: Settings) -> keeper.Plan:
-        request = job.request
+        request, interactive = job.request, job.request.interactive
         return keeper.Plan(
             folder=folder,
             script=self.script_path(job),
@@ -197,6 +197,8 @@ class Node:
             cput=parse_time(request.resources.value("cput") or ""),
             pvmem_kb=parse_size(request.resources.value("pvmem") or ""),
             grace=settings.kill_grace,
+            terminal="" if interactive is None else interactive.terminal,
+            command=() if interactive is None else interactive.command,
         )
 
     def _target(self, job: Job, letter: str, index: int | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .call import Answer, Call, NeedsInputError, UsageError, options
 from .cluster import Cluster
-from .job import BadIdError, Indices, Request, parse_id
+from .job import BadIdError, Indices, Interactive, Request, parse_id
 from .refusal import Reason, RefusalError
 from .resources import resources
 
@@ -72,15 +72,15 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     operands = _take(arguments, wanted)
     if len(operands) > 1 or (operands and command):
         raise UsageError("")
-    if "I" in wanted.letters:
-        raise _StopError("qsub:\tstandard input and output must be a terminal for\n\tinteractive job submission\n", 1)
-    if command:
+    if "I" in wanted.letters and not (operands and operands[0] != "-"):
+        script, name = b"", "STDIN"
+    elif command:
         script, name = (shlex.join(command) + "\n").encode("utf-8", "surrogateescape"), "STDIN"
     elif operands and operands[0] != "-":
         path = Path(call.cwd, operands[0])
         script, name = _read_script(path), _NOT_IN_NAME.sub("_", path.name)[:_LONGEST_NAME]
     elif call.stdin is None:
-        raise NeedsInputError
+        raise NeedsInputError("stdin")
     else:
         script, name = call.stdin.encode("utf-8", "surrogateescape"), "STDIN"
     directives = _Wanted()
@@ -94,13 +94,27 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     ):
         for key, value in added.items():
             mine.setdefault(key, value)
+    if "I" in wanted.letters:
+        _check_interactive(call, wanted)
     if wanted.letters.get("r") == "n" and "J" in wanted.letters:
         raise UsageError("qsub:  cannot submit non-rerunable Array Job\n")
-    return _hand_over(call, cluster, wanted, script, name)
+    return _hand_over(call, cluster, wanted, script, name, command)
 
 
-def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, name: str) -> Answer:
+def _check_interactive(call: Call, wanted: _Wanted) -> None:
+    if "J" in wanted.letters:
+        raise UsageError("qsub: interactive and array job submission cannot be used together\n")
+    if call.terminal is None:
+        raise NeedsInputError("terminal")
+    if not call.has_terminal:
+        raise _StopError("qsub:\tstandard input and output must be a terminal for\n\tinteractive job submission\n", 1)
+
+
+def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, name: str, command: list[str]) -> Answer:
     letters = wanted.letters
+    interactive = None
+    if "I" in letters and call.terminal is not None:
+        interactive = Interactive(call.terminal, call.environment.get("TERM", ""), tuple(command))
     queue = letters.get("q", next(iter(cluster.settings.queues))).partition("@")[0]
     variables = _variables(call, letters, queue, cluster.server)
     if len(letters.get("N", "")) > _LONGEST_NAME:
@@ -122,7 +136,7 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
         mail_points=letters.get("m", "a").strip(),
         mail_users=letters.get("M", ""),
         priority=int(letters.get("p", "0")),
-        rerunable=letters.get("r", "y") == "y",
+        rerunable=letters.get("r", "y") == "y" and interactive is None,
         project=letters.get("P", "_pbs_project_default"),
         account=letters.get("A", ""),
         umask=_umask(wanted.others.get("umask")),
@@ -131,9 +145,12 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
         execution_time=_execution_time(letters.get("a")),
         indices=_indices(letters.get("J")),
         remove=letters.get("R", ""),
+        interactive=interactive,
     )
     job = cluster.submit(request, script, "u" if "h" in letters else "n")
     identity = job.identity().text(cluster.server)
+    if interactive is not None:
+        return Answer(out=f"qsub: waiting for job {identity} to start\n", wait_for=job.number, interactive=True)
     return Answer(
         out="" if "z" in letters else f"{identity}\n",
         wait_for=job.number if wanted.others.get("block", "false").lower() == "true" else None,

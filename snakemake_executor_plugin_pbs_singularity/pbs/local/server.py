@@ -119,7 +119,7 @@ class _Server:
         return max(patience, 0)
 
     def _is_done(self) -> bool:
-        if self._cluster.node.keepings:
+        if self._cluster.node.keepings or any(self._cluster.on_end.values()):
             return False
         if self._stopping:
             return True
@@ -217,8 +217,8 @@ class _Server:
         try:
             answer = _HANDLERS[call.command](call, self._cluster)
             self._cluster.store.commit()
-        except NeedsInputError:
-            _reply(connection, {"ask": "stdin"})
+        except NeedsInputError as need:
+            _reply(connection, {"ask": str(need)})
             connection.close()
             return
         except Exception:
@@ -229,14 +229,43 @@ class _Server:
             _reply(connection, message)
             connection.close()
             return
-        _reply(connection, message)
+        self._attend(connection, message, self._cluster.jobs[answer.wait_for], interactive=answer.interactive)
 
-        def tell(job: Job) -> None:
+    def _attend(self, connection: socket.socket, message: dict[str, object], job: Job, *, interactive: bool) -> None:
+        """Let a qsub wait for its job: for its end, or as the terminal of an interactive one."""
+        identity = job.identity().text(self._cluster.server)
+
+        def tell_start() -> None:
+            _reply(connection, {"out": f"qsub: job {identity} ready\n\n", "ready": True})
+
+        def tell_end(job: Job) -> None:
             status = job.run.exit_status
-            _reply(connection, {"code": 3 if status is None else status & 0xFF})
-            connection.close()
+            if not interactive:
+                _reply(connection, {"code": 3 if status is None else status & 0xFF})
+            elif job.run.started:
+                _reply(connection, {"out": f"\nqsub: job {identity} completed\n", "code": 0})
+            else:
+                _reply(connection, {"err": f"qsub: job {identity} apparently deleted\n", "code": 1})
+            self._hang_up(connection)
 
-        self._cluster.on_end.setdefault(answer.wait_for, []).append(tell)
+        def lose(_: object) -> None:
+            if connection.fileno() < 0:
+                return  # its job has ended at the same moment
+            self._cluster.on_start.pop(job.number, None)
+            self._cluster.on_end.get(job.number, [tell_end]).remove(tell_end)
+            self._hang_up(connection)
+            if interactive and job.number in self._cluster.jobs:
+                self._cluster.delete(job, None, force=False)
+
+        _reply(connection, {**message, "job": identity})
+        self._selector.register(connection, selectors.EVENT_READ, lose)
+        self._cluster.on_end.setdefault(job.number, []).append(tell_end)
+        if not interactive:
+            return
+        if job.run.state == "R":
+            tell_start()
+        else:
+            self._cluster.on_start[job.number] = tell_start
 
     def _stop(self) -> None:
         """Delete all jobs and end once they are gone."""

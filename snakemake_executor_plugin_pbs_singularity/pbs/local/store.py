@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from .job import Indices, Job, Request, Run
+from .job import Indices, Interactive, Job, Request, Run
 from .resources import Chunk, Resources
 
 _WHOLE = -1  # stands for the job or array itself in the column idx
@@ -152,4 +152,6 @@ def _job(number: int, request: str, run: str) -> Job:
     values["variables"] = tuple((name, value) for name, value in values["variables"])
     values["depend"] = tuple((kind, tuple(numbers)) for kind, numbers in values["depend"])
     values["indices"] = None if values["indices"] is None else Indices(**values["indices"])
+    if (terminal := values.get("interactive")) is not None:
+        values["interactive"] = Interactive(**{**terminal, "command": tuple(terminal["command"])})
     return Job(number, Request(**values), Run(**json.loads(run)))
