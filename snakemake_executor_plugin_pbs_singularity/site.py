@@ -14,6 +14,7 @@ from .images.asking import pull_and_note
 from .images.lock import check_name
 from .images.locked import Lock, find_lock
 from .images.lockfile import LOCK_NAME
+from .images.nodes import NOTHING_SAID, Nodes, check_missing, check_nodes, node_runtime, of_store
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
 from .tasks.storage import NO_STORAGE, Storage, parse_storage
@@ -50,6 +51,8 @@ class Site:
     """What the images were when they were locked; None where nobody did."""
     storage: Storage = NO_STORAGE
     """File systems that jobs have to ask for."""
+    nodes: Nodes = NOTHING_SAID
+    """What is said of the compute nodes' container runtime."""
 
     @property
     def pbs_in_words(self) -> str:
@@ -58,8 +61,21 @@ class Site:
 
     @cached_property
     def runtime(self) -> Runtime:
-        """The container command; looked for when the first container is needed. Raises ImageError."""
+        """The container command of this machine, which pulls; looked for when it is needed. Raises ImageError."""
         return find_runtime(self.environment)
+
+    @property
+    def runtime_if_any(self) -> Runtime | None:
+        """The container command of this machine, None where there is none, as on many login nodes."""
+        try:
+            return self.runtime
+        except ImageError:
+            return None
+
+    @cached_property
+    def node_runtime(self) -> Runtime:
+        """The container command of the compute nodes, which runs the rules. Raises ImageError if nothing is known."""
+        return node_runtime(self.nodes, self.environment, lambda: self.runtime)
 
     def resolve(self, container: str) -> Resolved:
         """Find the image of a `container:` value; raises ImageError."""
@@ -69,17 +85,24 @@ class Site:
             libraries=self.libraries,
             store=self.store,
             workdir=self.workdir,
-            runtime=self.runtime,
+            runtime=self.runtime_of_store,
         )
         if self.lock is not None:
-            found = self.lock.resolve(container, found, self.store, self.runtime, self.environment)
+            found = self.lock.resolve(container, found, self.store, self.runtime_of_store, self.environment)
         if isinstance(found, Found):
-            check_runnable(self.runtime, found.path, found.kind)
+            check_runnable(self.node_runtime, found.path, found.kind)
+        else:
+            check_missing(found.uri, lambda: self.runtime)
         return found
+
+    @property
+    def runtime_of_store(self) -> Runtime:
+        """The runtime that decides what pulled images are. Raises ImageError if the nodes' is not known."""
+        return of_store(self.runtime_if_any, self.node_runtime)
 
     def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> None:
         """Pull a missing image into the store; raises ImageError, also soon after `stop` is set."""
-        image = pull_and_note(uri, self.store, self.runtime, report, self.environment, stop)
+        image = pull_and_note(uri, self.store, self.runtime, report, self.environment, stop, self.node_runtime)
         if self.lock is not None:
             self.lock.check_pulled(uri, image, self.environment)
 
@@ -90,6 +113,8 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
     `sources` is the folder of the Snakefile, `state` one of ours in the working directory.
     """
     try:
+        nodes = Nodes(settings.container_command, settings.container_version, settings.node_setup)
+        check_nodes(nodes)
         return Site(
             pbs=find_pbs(
                 with_local_pbs(environment) if settings.pbs == "local" else environment,
@@ -102,6 +127,7 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
             workdir=Path.cwd(),
             lock=find_lock(sources.absolute() / LOCK_NAME, frozen=settings.frozen),
             storage=parse_storage(settings.storage, settings.storage_resource),
+            nodes=nodes,
         )
     except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error

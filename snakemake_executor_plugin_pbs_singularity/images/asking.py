@@ -31,6 +31,7 @@ def pull_and_note(
     report: Callable[[str], None],
     environment: Mapping[str, str],
     stop: Event,
+    nodes: Runtime | None = None,
 ) -> Path:
     """Give the image of a URI as ensure_pulled does, having asked its registry for its size and its digest."""
     return ensure_pulled(
@@ -40,6 +41,7 @@ def pull_and_note(
         report,
         environment=environment,
         stop=stop,
+        nodes=nodes,
         ask_digest=partial(digest_if_known, environment=environment),
         ask_size=partial(size_if_known, environment=environment),
     )

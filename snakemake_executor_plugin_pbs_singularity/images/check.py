@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import ImageError
+from .sif import COPY_AGAIN, SIF_MAGIC, SIF_MAGIC_AT, cut_in_header, sif_parts
 
 
 class ImageKind(Enum):
@@ -33,16 +34,6 @@ _LAUNCH = b"#!/usr/bin/env run-singularity\n"
 
 _HEAD_SIZE = 4096
 
-# The global header of a SIF: launch line, magic, versions, architecture, id, two times, then six numbers. See
-# https://github.com/apptainer/sif, pkg/sif/sif.go.
-_SIF_MAGIC = b"SIF_MAGIC\0"
-_SIF_MAGIC_AT = 32
-_SIF_NUMBERS = struct.Struct("<6q")  # free and all descriptors, table offset and length, data offset and length
-_SIF_NUMBERS_AT = 80
-_SIF_DESCRIPTOR = struct.Struct("<i?IIIqqq")  # type, used, id, group, link, offset, length, length with padding
-_SIF_DESCRIPTOR_SIZE = 585
-_SIF_MOST_DESCRIPTORS = 10_000  # 48 in every SIF seen; more than this is damage, not an image
-
 _SQUASHFS_MAGIC = b"hsqs"
 _SQUASHFS_BYTES_USED = struct.Struct("<Q")
 _SQUASHFS_BYTES_USED_AT = 40
@@ -52,8 +43,6 @@ _EXT_MAGIC = b"\x53\xef"
 _EXT_MAGIC_AT = 56
 _EXT_BLOCKS_AT = 4
 _EXT_LOG_BLOCK_SIZE_AT = 24
-
-_COPY_AGAIN = "Copy, download or build it again."
 
 
 def check_image(path: Path) -> ImageKind:
@@ -112,7 +101,7 @@ def _check_folder(path: Path) -> ImageKind:
 
 def _check_file(path: Path, file: BinaryIO, size: int) -> ImageKind:
     if size == 0:
-        raise ImageError(f"The image {path} is empty.", _COPY_AGAIN)
+        raise ImageError(f"The image {path} is empty.", COPY_AGAIN)
     head = file.read(_HEAD_SIZE)
     recognised = _recognise(path, head, file)
     if recognised is None:
@@ -121,23 +110,24 @@ def _check_file(path: Path, file: BinaryIO, size: int) -> ImageKind:
     if size < needed:
         raise ImageError(
             f"The image {path} is cut off: it has {size:,} of the {needed:,} bytes that its header names.",
-            _COPY_AGAIN,
+            COPY_AGAIN,
         )
     return kind
 
 
 def _recognise(path: Path, head: bytes, file: BinaryIO) -> tuple[ImageKind, int] | None:
     """Give the kind of image and how long its file has to be at least, or None if it is no image."""
-    if head[_SIF_MAGIC_AT:].startswith(_SIF_MAGIC):
-        return ImageKind.SIF, _sif_end(path, head, file)
+    if head[SIF_MAGIC_AT:].startswith(SIF_MAGIC):
+        parts = sif_parts(path, head, file)
+        return ImageKind.SIF, max(part.offset + part.length for part in parts)
     offset = len(_LAUNCH) if head.startswith(_LAUNCH) else 0
     if offset and len(head) < _EXT_SUPERBLOCK_AT:
-        raise _cut_in_header(path)
+        raise cut_in_header(path)
     body = head[offset:]
     if body.startswith(_SQUASHFS_MAGIC):
         end = _SQUASHFS_BYTES_USED_AT + _SQUASHFS_BYTES_USED.size
         if len(body) < end:
-            raise _cut_in_header(path)
+            raise cut_in_header(path)
         (used,) = _SQUASHFS_BYTES_USED.unpack_from(body, _SQUASHFS_BYTES_USED_AT)
         return ImageKind.SQUASHFS, offset + used
     superblock = body[_EXT_SUPERBLOCK_AT:]
@@ -146,31 +136,6 @@ def _recognise(path: Path, head: bytes, file: BinaryIO) -> tuple[ImageKind, int]
         (log_size,) = struct.unpack_from("<I", superblock, _EXT_LOG_BLOCK_SIZE_AT)
         return ImageKind.EXT3, offset + blocks * (1024 << min(log_size, 16))
     return None
-
-
-def _sif_end(path: Path, head: bytes, file: BinaryIO) -> int:
-    """Give the end of the last data object that the descriptors of a SIF speak of."""
-    if len(head) < _SIF_NUMBERS_AT + _SIF_NUMBERS.size:
-        raise _cut_in_header(path)
-    _, total, table_at, *_ = _SIF_NUMBERS.unpack_from(head, _SIF_NUMBERS_AT)
-    if not 0 < total <= _SIF_MOST_DESCRIPTORS or table_at <= 0:
-        raise ImageError(f"The header of the image {path} is damaged.", _COPY_AGAIN)
-    file.seek(table_at)
-    table = file.read(total * _SIF_DESCRIPTOR_SIZE)
-    if len(table) < total * _SIF_DESCRIPTOR_SIZE:
-        raise _cut_in_header(path)
-    ends: list[int] = []
-    for position in range(0, len(table), _SIF_DESCRIPTOR_SIZE):
-        _, used, _, _, _, offset, length, _ = _SIF_DESCRIPTOR.unpack_from(table, position)
-        if used:
-            ends.append(offset + length)
-    if not ends:
-        raise ImageError(f"The image {path} is a SIF with nothing in it.", _COPY_AGAIN)
-    return max(ends)
-
-
-def _cut_in_header(path: Path) -> ImageError:
-    return ImageError(f"The image {path} is cut off: it ends within its header.", _COPY_AGAIN)
 
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"

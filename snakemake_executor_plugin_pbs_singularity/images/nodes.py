@@ -2,12 +2,12 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ImageError
-from .runtime import COMMANDS, Product, Runtime, ask_version, find_runtime, parse_said_version
+from .runtime import COMMANDS, Product, Runtime, ask_version, check_pullable, parse_said_version
 
 _OPTION = "--pbs-singularity-"
 
@@ -21,6 +21,9 @@ class Nodes:
     version: str | None = None
     setup: str | None = None
     """Shell commands that run before the tasks of a PBS job."""
+
+
+NOTHING_SAID = Nodes()
 
 
 def check_nodes(nodes: Nodes) -> None:
@@ -54,18 +57,18 @@ def check_nodes(nodes: Nodes) -> None:
             )
 
 
-def node_runtime(nodes: Nodes, environment: Mapping[str, str]) -> Runtime:
+def node_runtime(nodes: Nodes, environment: Mapping[str, str], find_here: Callable[[], Runtime]) -> Runtime:
     """Give the container runtime of the compute nodes.
 
-    Where nothing is said, it is that of this machine. A command that is not here, or that the setup of the nodes may
-    replace, has no known version unless one is given, and nothing is refused then.
+    Where nothing is said, it is that of this machine, which ``find_here`` gives. A command that is not here, or that
+    the setup of the nodes may replace, has no known version unless one is given, and nothing is refused then.
 
     Raises ImageError if nothing is said and this machine has none.
     """
     said = parse_said_version(nodes.version) if nodes.version is not None else None
     if nodes.command is None and said is None and not nodes.setup:
         try:
-            return find_runtime(environment)
+            return find_here()
         except ImageError as error:
             raise ImageError(error.problem, f"{error.remedy} {_HOW_TO_SAY}") from error
     command = Path(nodes.command).expanduser() if nodes.command is not None else _name(said, environment)
@@ -97,6 +100,18 @@ def _name(said: tuple[Product, tuple[int, ...]] | None, environment: Mapping[str
     )
 
 
-def of_store(here: Runtime | None, nodes: Runtime | None) -> Runtime | None:
+def of_store(here: Runtime | None, nodes: Runtime) -> Runtime:
     """Give the runtime that decides what pulled images are: that of the nodes, or Singularity 2, which pulls no SIF."""
-    return here if here is not None and here.is_version_2 else nodes or here
+    return here if here is not None and here.is_version_2 else nodes
+
+
+def check_missing(uri: str, find_here: Callable[[], Runtime]) -> None:
+    """Raise ImageError if an image that has to be pulled cannot be: this machine has no runtime, or one too old."""
+    try:
+        runtime = find_here()
+    except ImageError as error:
+        raise ImageError(
+            f"{uri} has to be pulled, but this cannot be done here. {error.problem}",
+            f"{error.remedy} Or pull it elsewhere, and name its file by its path.",
+        ) from error
+    check_pullable(runtime, uri.partition("://")[0])

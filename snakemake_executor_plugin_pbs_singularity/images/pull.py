@@ -28,17 +28,19 @@ from tenacity import (
     wait_exponential,
 )
 
-from .check import check_image
+from .check import ImageKind, check_image
 from .checksum import file_checksum
 from .errors import ImageError
 from .failures import PassingError, explain
 from .group import Watch, bytes_handled, run_group
 from .lockfile import LockedImage
+from .nodes import of_store
 from .record import now, record_path, runtime_words, write_record
 from .reference import UriReference, parse_reference
 from .registry_name import fixed_digest
 from .room import check_room
 from .runtime import Runtime, check_pullable, pull_arguments, setting_prefix
+from .sif import take_out_file_system
 from .store import PULLING, locked, prepare_store, remove_leftovers, remove_tree, remove_unowned_leftovers, stored_path
 
 Report = Callable[[str], None]
@@ -69,6 +71,7 @@ def ensure_pulled(
     time_limit: float = TIME_LIMIT,
     first_pause: float = FIRST_PAUSE,
     stop: threading.Event | None = None,
+    nodes: Runtime | None = None,
     ask_digest: AskDigest = fixed_digest,
     ask_size: AskSize = lambda reference: None,
 ) -> Path:
@@ -84,6 +87,9 @@ def ensure_pulled(
 
     Where ``ask_size`` knows how many bytes the layers have, it is seen to that there is room before anything is done.
 
+    ``nodes`` is the runtime of the compute nodes, as this machine's if None. Where that is Singularity 2, which runs no
+    SIF, the file system is taken out of what was pulled.
+
     Once ``stop`` is set, a pull under way is ended, also by an ImageError.
 
     What was pulled is noted down beside the image, see record.py; with its digest if ``ask_digest`` gives the same
@@ -97,7 +103,7 @@ def ensure_pulled(
     reference = parse_reference(uri)
     if not isinstance(reference, UriReference):
         raise ImageError(f"{uri!r} is no URI, so it cannot be pulled.")
-    destination = stored_path(reference, store, runtime).absolute()
+    destination = stored_path(reference, store, of_store(runtime, nodes or runtime)).absolute()
     if _is_good(destination):
         remove_unowned_leftovers(destination)
         return destination
@@ -170,7 +176,9 @@ def _pull(
         status = run_group(arguments, variables, work, work / "log", watch)
         if status != 0:
             raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
-        _accept(image, reference)
+        kind = _accept(image, reference)
+        if kind is ImageKind.SIF and destination.suffix != ".sif":  # Singularity 2 is to run it
+            image = take_out_file_system(image, work / "taken-out")
         _note_down(image, destination, reference, digest if ask_digest(reference) == digest else None, runtime)
         _finish(image, destination)
     except OSError as error:
@@ -252,10 +260,10 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _accept(image: Path, reference: UriReference) -> None:
-    """Raise ImageError if what was pulled is no image, such as the log-in page of a web server."""
+def _accept(image: Path, reference: UriReference) -> ImageKind:
+    """Give the kind of what was pulled, or raise ImageError if it is no image, such as a web server's log-in page."""
     try:
-        check_image(image)
+        return check_image(image)
     except ImageError as error:
         reason = error.problem.replace(str(image), "the pulled file")
         raise ImageError(
