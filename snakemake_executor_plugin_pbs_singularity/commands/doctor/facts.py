@@ -86,7 +86,7 @@ class NodeFacts:
 
 def parse_facts(text: str) -> NodeFacts:
     """Read the answers of the probe, all or the first of them; other lines, as of a login script, are passed over."""
-    values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    values: dict[str, str] = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
 
     def said(name: str) -> str:
         return values.get(name, "").strip()
@@ -106,9 +106,7 @@ def parse_facts(text: str) -> NodeFacts:
         written=said("written") == "yes",
         file_system=said("file_system"),
         rounds=_rounds(values),
-        folders=tuple(
-            Folder(name.removeprefix("look_"), said(name)) for name in values if name.startswith("look_")
-        ),
+        folders=tuple(Folder(name.removeprefix("look_"), said(name)) for name in values if name.startswith("look_")),
         image_there=said("image") == "there" if "image" in values else None,
         python_there=said("python") == "there",
         ncpus=_number(said("ncpus")),

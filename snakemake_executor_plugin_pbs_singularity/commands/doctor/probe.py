@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...pbs import JobStatus, Pbs, PbsError, State, Submission, delete, explain_waiting, hindrance, job_name, status, submit
+from ...pbs import (
+    JobStatus,
+    Pbs,
+    PbsError,
+    State,
+    Submission,
+    delete,
+    explain_waiting,
+    hindrance,
+    job_name,
+    status,
+    submit,
+)
 from ...pbs.openpbs import request_arguments
 from ...pbs.request import Request
 from ...tasks.script import probe_script
