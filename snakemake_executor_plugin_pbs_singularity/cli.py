@@ -16,6 +16,7 @@ import click
 
 from .commands.images import images
 from .commands.jobs import jobs
+from .commands.lazily import Lazily
 
 _DISTRIBUTION = "snakemake-executor-plugin-pbs-singularity"
 _STOP_PATIENCE = 20  # seconds
@@ -38,7 +39,14 @@ PBS_SINGULARITY_LOCAL_HOME names another one.
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Main(Lazily):
+    lazily = {  # noqa: RUF012 - it is only read
+        "doctor": "doctor.command:doctor",
+        "exec": "exec:exec_",
+    }
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version(_DISTRIBUTION), message="%(prog)s %(version)s")
 def main() -> None:
     """Helpers of the Snakemake executor plugin pbs-singularity."""

@@ -1,8 +1,8 @@
 """``pbs-singularity images``: the group. Each subcommand has a module of its own beside this one."""
 
-import importlib
-
 import click
+
+from .lazily import Lazily
 
 _SUBCOMMANDS = {
     "list": "list_images:list_images",
@@ -12,24 +12,13 @@ _SUBCOMMANDS = {
     "verify": "lock:verify",
     "prune": "prune:prune",
 }
-"""Imported when they are called, so that the other commands of ``pbs-singularity`` start quickly."""
 
 
-class _Lazily(click.Group):
-    """A group that imports a subcommand when it is asked for it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _SUBCOMMANDS:
-            return None
-        module, name = _SUBCOMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(f".{module}", __package__), name)
-        return command
+class _Images(Lazily):
+    lazily = _SUBCOMMANDS
 
 
-@click.group(cls=_Lazily)
+@click.group(cls=_Images)
 def images() -> None:
     """See, find, pull, lock and remove container images.
 

@@ -1,0 +1,255 @@
+"""What the commands that are used by hand have in common: what is asked of PBS, and a container made ready to run.
+
+They find PBS, the image library and the settings as a run in the same folder does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+from snakemake_interface_common.exceptions import WorkflowError
+
+from ..images import Found, ImageError, Pulls
+from ..pbs import PbsError, check_queue
+from ..pbs.request import Request
+from ..settings import ExecutorSettings, split_options
+from ..site import Site, carried_environment, containers_may_run_here, find_site
+from ..task import site_resources, with_gpu_options
+from ..tasks.binds import bind_sources, check_bindable, check_sources
+from ..tasks.request import build_request
+from ..tasks.script import Container, DirectTask, Surroundings, batch_script
+from ..text import one_line
+from ..tracking.run_folder import STATE, new_token, write_private
+from .ending import Ending
+from .place import find_settings, library_option, store_option
+
+_STEP = 0.1
+"""Seconds in which the end of a command, or a signal for it, is noticed."""
+_OPTIONS = (
+    click.option("--threads", metavar="N", type=click.IntRange(min=1), default=1, help="Cores.  [default: 1]"),
+    click.option("--mem", "mem_mb", metavar="MB", type=click.IntRange(min=1), help="Memory in MiB, on each node."),
+    click.option("--runtime", metavar="MINUTES", type=click.IntRange(min=1), help="How long it may run."),
+    click.option("--gpu", metavar="N", type=click.IntRange(min=0), help="GPUs, on each node."),
+    click.option("--gpu-model", metavar="NAME", help="Which GPUs, as the site calls them."),
+    click.option("--nodes", metavar="N", type=click.IntRange(min=1), help="Nodes."),
+    click.option(
+        "--tasks", metavar="N", type=click.IntRange(min=1), help="Processes of MPI, each with --threads cores."
+    ),
+    click.option("--queue", metavar="QUEUE", help="The queue."),
+    click.option("--account", metavar="ACCOUNT", help="Who is charged (qsub -A)."),
+    click.option("--project", metavar="PROJECT", help="The PBS project (qsub -P)."),
+    click.option("--extra", metavar="OPTIONS", help="More options of qsub, such as --extra='-l place=excl -m e'."),
+    click.option("--bind", "binds", metavar="PATH", multiple=True, help="What the container sees besides this folder."),
+    click.option("--name", metavar="NAME", help="How PBS calls the job."),
+    library_option,
+    store_option,
+    click.option("--here", is_flag=True, help="Within a PBS job: run it in this job, submit none."),
+)
+
+
+def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what a job by hand asks for: the fields of ``Asked``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a job by hand asks for."""
+
+    threads: int
+    mem_mb: int | None
+    """MiB on each node."""
+    runtime: int | None
+    """Minutes."""
+    gpu: int | None
+    """GPUs on each node."""
+    gpu_model: str | None
+    nodes: int | None
+    tasks: int | None
+    queue: str | None
+    account: str | None
+    project: str | None
+    extra: str | None
+    binds: tuple[str, ...]
+    name: str | None
+    library: str | None
+    store: str | None
+    here: bool
+
+    def settings(self) -> ExecutorSettings:
+        """Give the settings of a run here, with what is asked for in their place. Raises ClickException."""
+        names = ("queue", "account", "project", "library", "store")
+        return find_settings({name: getattr(self, name) for name in names}, _sources())
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A container that is ready to run, and what to ask PBS for."""
+
+    site: Site
+    request: Request
+    container: Container
+    threads: int
+
+    def script(self, title: str, token: str, command: str, records: Path) -> str:
+        """Give the script that runs a command in the container, as a batch's: ``sh SCRIPT 0``."""
+        task = DirectTask(  # noqa: S604 - the name of one
+            token=token,
+            log=None,
+            shell="sh",
+            command=command,
+            container=self.container,
+            threads=self.threads,
+            tmpdir=None,
+            inputs=(),
+            outputs=(),
+            directories=(),
+            logs=(),
+        )
+        surroundings = Surroundings(
+            workdir=self.site.workdir,
+            records=records,
+            ended=records,
+            umask=_umask(),
+            environment=carried_environment(os.environ),
+            latency_wait=0,
+        )
+        return batch_script(title, [[task]], surroundings)
+
+
+def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | None = None) -> Ready | None:
+    """Find PBS, the image and all that a job needs, and pull the image if it is missing; None if a signal came.
+
+    ``what`` stands in the place of a rule's name in messages. Raises ClickException with what is wrong, and what to do.
+    """
+    try:
+        settings = asked.settings()
+        site = find_site(settings, STATE.absolute(), os.environ, sources=_sources())
+        if asked.here and not containers_may_run_here(settings, os.environ):
+            raise click.ClickException(
+                "--here: this is no PBS job (PBS_JOBID is not set), and containers may not run on a login node. Leave "
+                "it out; or, where the site lets you, set SNAKEMAKE_PBS_SINGULARITY_LOGIN_CONTAINERS=true."
+            )
+        resources = {
+            "mem_mb": asked.mem_mb,
+            "runtime": asked.runtime,
+            "gpu": asked.gpu,
+            "gpu_model": asked.gpu_model,
+            "nodes": asked.nodes,
+            "tasks": asked.tasks,
+            "pbs_extra": asked.extra,
+        }
+        request = build_request(what, asked.threads, resources, settings)
+        binds = [word for bind in asked.binds for word in ("--bind", bind)]
+        check_bindable(what, site.workdir)
+        check_sources(what, binds)
+        options = with_gpu_options(site.container_options, binds, gpus=request.gpus)
+        path = _image(image, site, ending)
+        if path is None:
+            return None
+        used: list[str | Path] = [path, *bind_sources(options)]
+        request = replace(request, site=site_resources(what, resources, request, site, used))
+        if request.queue is not None and not asked.here:
+            check_queue(site.pbs, request.queue)
+        launcher = tuple(split_options(mpi or "", "--mpi"))
+        if launcher and asked.tasks:
+            launcher = (*launcher, "-n", str(asked.tasks))
+        container = Container(site.runtime.command, path, options, launcher=launcher)
+    except (WorkflowError, ImageError, PbsError) as error:
+        raise click.ClickException(str(error).removeprefix(f"Rule {what}: ")) from error
+    return Ready(site, request, container, asked.threads)
+
+
+def _image(value: str, site: Site, ending: Ending) -> Path | None:
+    """Give the image of a ``container:`` value, pulled if it is missing; None if a signal came. Raises ImageError."""
+    found = site.resolve(value)
+    if isinstance(found, Found):
+        return found.path
+
+    def pull(uri: str, stop: Event) -> None:
+        if site.store.is_relative_to(site.workdir / ".snakemake"):
+            site.store.mkdir(parents=True, exist_ok=True)
+        site.pull(uri, say, stop)
+
+    pulls = Pulls(pull)
+    try:
+        pulls.start([found.uri])
+        while not pulls.are_done([found.uri]) and ending.signal is None:
+            ending.sleep(0.1)
+    finally:
+        pulls.stop()
+    if ending.signal is not None:
+        return None
+    error = pulls.error_of([found.uri])
+    if error is not None:
+        raise error
+    return found.destination
+
+
+def private_folder(workdir: Path) -> Path:
+    """Make a folder that the nodes see and nobody else can read: in the working directory, else in the home."""
+    place = workdir if os.access(workdir, os.W_OK | os.X_OK) else Path.home()
+    try:
+        return Path(tempfile.mkdtemp(prefix=".pbs-singularity-", dir=place))
+    except OSError as error:
+        raise click.ClickException(f"{error}: nothing can be written to {place}. Start in another folder.") from error
+
+
+def say(text: str) -> None:
+    """Say something on stderr, if anybody listens."""
+    try:
+        click.echo(f"pbs-singularity: {text}", err=True)
+    except OSError:  # the terminal is gone
+        return
+
+
+def _sources() -> Path:
+    """Give the folder of the Snakefile that ``snakemake`` would take here, or could."""
+    return Path("workflow") if Path("workflow", "Snakefile").exists() else Path()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def run_here(ready: Ready, command: str, ending: Ending) -> int:
+    """Run a command in the container on this machine, its streams being ours, and give its exit code.
+
+    Ctrl-C is the command's own, which the terminal gives it; other signals are passed on.
+    """
+    folder = private_folder(ready.site.workdir)
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        script = folder / "task.sh"
+        write_private(script, ready.script(one_line(command), new_token(), command, folder))
+        process = subprocess.Popen(["/bin/sh", script, "0"], preexec_fn=_take_interrupts)  # its own time limit
+        is_told = False
+        while process.poll() is None:
+            if ending.signal is not None and not is_told:
+                process.send_signal(ending.signal)
+                is_told = True
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STEP)
+        return 128 - process.returncode if process.returncode < 0 else process.returncode
+    finally:
+        signal.signal(signal.SIGINT, interrupts)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
