@@ -86,7 +86,7 @@ def point_out_moving_tags(jobs: Iterable[Any], site: Site, warn: Callable[[str],
             warn(words)
 
     def ask() -> None:
-        for words in moved_tags(unlocked, site.store, site.runtime, site.environment):
+        for words in moved_tags(unlocked, site.store, site.runtime_of_store, site.environment):
             warn(words)
 
     if any(isinstance(reference, UriReference) for reference in references):

@@ -15,6 +15,7 @@ from .images.lock import check_name
 from .images.locked import Lock, find_lock
 from .images.lockfile import LOCK_NAME
 from .images.nodes import NOTHING_SAID, Nodes, check_missing, check_nodes, node_runtime, of_store
+from .images.runtime import bind_variables
 from .pbs import Pbs, PbsError, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
 from .tasks.storage import NO_STORAGE, Storage, parse_storage
@@ -131,6 +132,16 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
         )
     except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error
+
+
+def bind_variable(environment: Mapping[str, str], runtime: Runtime) -> dict[str, str]:
+    """Give the user's binds by the name that the nodes' runtime reads; nothing if it reads one that is set."""
+    read = bind_variables(runtime)
+    if any(environment.get(name) for name in read):
+        return {}
+    others = (value for name in CARRIED_VARIABLES if "_BIND" in name and (value := environment.get(name)))
+    value = next(others, None)
+    return {} if value is None else {read[0]: value}
 
 
 def containers_may_run_here(settings: ExecutorSettings, environment: Mapping[str, str]) -> bool:

@@ -11,10 +11,12 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 
 from .images import Found, ImageError, Missing, Resolved
+from .images.options import check_options
+from .images.runtime import check_home
 from .nested import Description
 from .pbs.request import Request
 from .settings import split_options
-from .site import Site, carried_environment
+from .site import Site, bind_variable, carried_environment
 from .tasks.binds import bind_roots, bind_sources, bound_in_place, check_bindable, check_sources
 from .tasks.command_line import nested_command_line
 from .tasks.identity import job_digest, work_digest
@@ -65,9 +67,20 @@ def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> 
         records=folder.records,
         ended=folder.ended,
         umask=_umask(),
-        environment={**carried_environment(os.environ), **executor.envvars()},
+        environment={**carried_environment(os.environ), **_binds(site), **executor.envvars()},
         latency_wait=executor.workflow.execution_settings.latency_wait,
+        node_setup=site.nodes.setup or "",
     )
+
+
+def _binds(site: Site) -> dict[str, str]:
+    """Give the user's binds by the name that the nodes know; nothing where there are none, or no runtime is known."""
+    if not any("_BIND" in name for name in carried_environment(os.environ)):
+        return {}
+    try:
+        return bind_variable(os.environ, site.node_runtime)
+    except ImageError:  # said of the first rule that has a container
+        return {}
 
 
 def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, resolve: Resolve) -> Task:
@@ -111,12 +124,13 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         description = Description(
             arguments=command_line.arguments,
             targets=command_line.targets,
-            runtime=str(site.runtime.command) if images else None,
+            runtime=str(site.node_runtime.command) if images else None,
             images={value: str(_file(image)) for value, image in images.items()},
             container_options=list(options),
         )
         precommand = workflow.spawned_job_args_factory.precommand(executor_common_settings=executor.common_settings)
-        work = NestedTask(token, log, executor.get_python_executable(), description.to_json(), precommand)
+        python = executor.get_python_executable()
+        work = NestedTask(token, log, python, description.to_json(), precommand, description.runtime)
     return Task(
         job=job,
         token=token,
@@ -162,6 +176,7 @@ def resolve_images(jobs: Iterable[Any], site: Site, resolve: Resolve) -> dict[st
             check_bindable(job.rule.name, site.workdir)
             try:
                 images[value] = resolve(value)
+                check_home(site.node_runtime, site.workdir)
             except ImageError as error:
                 raise ImageError(f"Rule {job.rule.name}: {error.problem}", error.remedy) from error
     return images
@@ -170,11 +185,25 @@ def resolve_images(jobs: Iterable[Any], site: Site, resolve: Resolve) -> dict[st
 def exec_options(job: Any, rule: str, request: Request, site: Site) -> tuple[str, ...]:
     """Give the options of `singularity exec` that the site, the rule and its GPUs ask for.
 
-    Raises WorkflowError for container_args that cannot be split or bind what is not there.
+    Raises WorkflowError for container_args that cannot be split or bind what is not there, and ImageError for an
+    option that the container runtime of the nodes does not have, if the job has a container.
     """
     of_rule = split_options(str(job.resources.get("container_args") or ""), f"Rule {rule}, resource container_args")
     check_sources(rule, of_rule)
-    return with_gpu_options(site.container_options, of_rule, gpus=request.gpus)
+    options = with_gpu_options(site.container_options, of_rule, gpus=request.gpus)
+    if any(one.container_img_url for one in jobs_in(job)):
+        _check_options(job, rule, options[: len(options) - len(of_rule)], of_rule, site)
+    return options
+
+
+def _check_options(job: Any, rule: str, of_site: Sequence[str], of_rule: Sequence[str], site: Site) -> None:
+    """Raise ImageError for an option that the nodes' runtime does not have, wherever it was written."""
+    runtime = site.node_runtime
+    check_options(of_site, runtime, f"Rule {rule}, --pbs-singularity-container-args")
+    check_options(of_rule, runtime, f"Rule {rule}, resource container_args")
+    text = str(jobs_in(job)[0].dag.workflow.deployment_settings.apptainer_args or "")
+    where = f"Rule {rule}, --apptainer-args"
+    check_options(split_options(text, where), runtime, where, shell_text=True)
 
 
 def with_gpu_options(of_site: Sequence[str], of_rule: Sequence[str], *, gpus: int) -> tuple[str, ...]:
@@ -207,7 +236,7 @@ def _container(
         return None
     (image,) = images.values()
     apptainer_args = workflow.deployment_settings.apptainer_args
-    return Container(site.runtime.command, _file(image), options, str(apptainer_args or ""), launcher=starter)
+    return Container(site.node_runtime.command, _file(image), options, str(apptainer_args or ""), launcher=starter)
 
 
 def _work_digest(

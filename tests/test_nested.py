@@ -94,7 +94,7 @@ def run(command: str, shell: str, tmpdir: str = "/tmp") -> tuple[int, list[str]]
 def test_the_runtime_is_given_every_word_as_it_is(shell: str) -> None:
     command: Any = singularity.shellcmd(f"/images/{NASTY}", f"echo {NASTY}", shell_executable="/opt/bin/bash")
     status, words = run(command, shell)
-    home = ["exec", "--home", str(Path.cwd()), "--env", f"A={NASTY}"]
+    home = ["exec", "--home", str(Path.cwd()), "--pwd", str(Path.cwd()), "--env", f"A={NASTY}"]
     assert words == [*home, f"/images/{NASTY}", "bash", "-c", f"echo {NASTY}"]
     assert status == 3
 
@@ -106,16 +106,16 @@ def test_folders_that_are_there_are_bound_and_apptainer_args_are_shell_text(tmp_
     )
     _, words = run(command, "sh")
     assert words[:2] == ["--quiet", "--silent"]
-    assert words[7:9] == ["--bind", str(tmp_path / NASTY)]
-    assert words[9:12] == ["--nv", "--env", "B=/tmp"]
-    assert words[12:] == ["/a.sif", "sh", "-c", "true"]
+    assert words[9:11] == ["--bind", str(tmp_path / NASTY)]
+    assert words[11:14] == ["--nv", "--env", "B=/tmp"]
+    assert words[14:] == ["/a.sif", "sh", "-c", "true"]
 
 
 @pytest.mark.usefixtures("box")
 def test_a_shadow_folder_is_where_the_command_starts(tmp_path: Path) -> None:
     command = singularity.shellcmd("/a.sif", "true", container_workdir=f".snakemake/shadow/{NASTY}")
     _, words = run(command, "sh")
-    assert words[5:7] == ["--pwd", str(Path.cwd() / ".snakemake/shadow" / NASTY)]
+    assert words[7:9] == ["--pwd", str(Path.cwd() / ".snakemake/shadow" / NASTY)]
 
 
 @pytest.mark.usefixtures("box")
@@ -135,7 +135,7 @@ def test_declared_variables_reach_the_container(shell: str) -> None:
 @pytest.mark.usefixtures("box")
 def test_the_nodes_tmpdir_is_bound() -> None:
     _, words = run(singularity.shellcmd("/a.sif", "true"), "sh", tmpdir="/scratch/7.server")
-    assert words[5:7] == ["--bind", "/scratch/7.server"]
+    assert words[7:9] == ["--bind", "/scratch/7.server"]
 
 
 @pytest.mark.usefixtures("box")

@@ -211,10 +211,10 @@ def test_a_job_asks_for_the_file_systems_of_its_files_its_image_and_what_its_rul
     assert tasks["uses"].request.site == (("storage", "massdata/zz9+here+images"),)
 
 
-def test_file_systems_are_asked_for_in_one_place_only(tmp_path: Path) -> None:
+def test_file_systems_are_asked_for_in_one_place_only(tmp_path: Path, container_environment: dict[str, str]) -> None:
     snakefile = STORED.replace('pbs_storage="massdata/zz9"', 'pbs_extra="-l storage=gdata/x"')
     with pytest.raises(WorkflowError, match="use instead the resource pbs_storage"):
-        made(tmp_path, snakefile, storage=f"{tmp_path}=here")
+        made(tmp_path, snakefile, environment=container_environment, storage=f"{tmp_path}=here")
 
 
 # MPI

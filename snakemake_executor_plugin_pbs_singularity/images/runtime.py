@@ -215,6 +215,18 @@ def check_pullable(runtime: Runtime, scheme: str) -> None:
         )
 
 
+def check_home(runtime: Runtime, folder: Path) -> None:
+    """Raise ImageError for a folder that cannot be the home of a container, as the working directory of rules is.
+
+    Singularity 2.x refuses one that is not the caller's own (transcript singularity-2.6.1/10).
+    """
+    if runtime.is_version_2 and folder.stat().st_uid != os.getuid():
+        raise ImageError(
+            f"{runtime} refuses the working directory {folder}: it belongs to another user.",
+            "Work in a folder that you have made yourself, or name one with --directory.",
+        )
+
+
 def check_runnable(runtime: Runtime, path: Path, kind: ImageKind) -> None:
     """Raise ImageError if the runtime cannot run this kind of image.
 

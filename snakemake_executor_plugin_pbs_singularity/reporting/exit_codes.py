@@ -13,8 +13,13 @@ from ..pbs import JobStatus, Verdict, raise_memory, signal_name, used_in_words
 
 _NOT_STARTED = re.compile(r"(?:FATAL: {3}|(?:ERROR|ABORT) {2}: )(?P<why>.+)")
 """How Apptainer, and Singularity 2.6, begin the line that says why they start no container; few programs do."""
-_NO_RUNTIME = re.compile(r"(?P<runtime>/\S*/(?:apptainer|singularity)): (?:not found|No such file)")
-"""What a shell says of a runtime that the node does not have."""
+_NO_RUNTIME = re.compile(
+    r"The container command (?P<said>.+) is not on the node "
+    r"|(?P<path>/\S*/(?:apptainer|singularity)): (?:not found|No such file)"
+)
+"""What our script says of a runtime that the node does not have, and what a shell says."""
+_NO_SETUP = re.compile(r"The commands of --pbs-singularity-node-setup failed with (?P<status>.+) on the node ")
+"""What it says of a node that the site's commands could not make ready."""
 _OF_THE_PROGRAM = "Its meaning is that of the command; look in the log."
 _SIGNALS = {
     signal.SIGKILL: ("it was killed (signal 9), most often because memory ran out.", ""),
@@ -62,6 +67,11 @@ def explain_code(
 
 
 def _meaning(code: int, image: Path | None, log: Sequence[str]) -> tuple[str, str]:
+    if any(_NO_SETUP.match(line) for line in log):
+        return (
+            ": the commands that make the node ready failed.",
+            "Correct --pbs-singularity-node-setup: the log says what is wrong with it.",
+        )
     where = f"in the image {image}" if image else "on the node"
     if code == 126:
         return (
@@ -84,11 +94,12 @@ def _meaning(code: int, image: Path | None, log: Sequence[str]) -> tuple[str, st
 
 
 def _not_found(where: str, image: Path | None, log: Sequence[str]) -> tuple[str, str]:
-    missing = next((match["runtime"] for line in log if (match := _NO_RUNTIME.search(line))), None)
+    missing = next((match["said"] or match["path"] for line in log if (match := _NO_RUNTIME.search(line))), None)
     if image is not None and missing is not None:
         return (
             f": the node has no {missing}, so the container could not start.",
-            "Ask the cluster's administrators which nodes have it, or where it is on all of them.",
+            "Say what the nodes have with --pbs-singularity-container-command, and what loads it with"
+            " --pbs-singularity-node-setup, such as 'module load singularity'; `pbs-singularity doctor` asks one.",
         )
     remedy = (
         "or choose an image that has it: what is installed on the nodes is not in there."

@@ -9,8 +9,60 @@ task() { # TOKEN [LOG]: what follows, up to finish, is this task's
         exec >"$2" 2>&1
     fi
     _pbs_started=$(date +%s)
+    [ "$_pbs_setup_status" -eq 0 ] || tell_setup
     cd "$_pbs_workdir" || finish 1
     export PBS_O_WORKDIR="$PWD" # qsub may have been started elsewhere
+}
+
+# What the site wants done on the node before anything runs, such as `module load`.
+
+_pbs_setup_status=0
+
+set_up_node() { # COMMANDS
+    _pbs_setup=$1
+    command -v module >/dev/null || define_module
+    trap 'setup_ended "$?"' EXIT # sh ends where `.` finds no file
+    eval "$1" </dev/null
+    _pbs_setup_status=$?
+    trap - EXIT
+}
+
+setup_ended() { # EXIT_STATUS: it has ended this shell; the tasks fail, each with its record
+    trap - EXIT
+    _pbs_setup_status=$1
+    [ "$1" -ne 0 ] || _pbs_setup_status=1
+    eval "$_pbs_bundle"
+    exit "$_pbs_failed"
+}
+
+tell_setup() { # its commands run once more, for what they say
+    (eval "$_pbs_setup") </dev/null
+    printf 'The commands of --pbs-singularity-node-setup failed with exit status %s on the node %s: %s\n' \
+        "$_pbs_setup_status" "$_pbs_host" "$_pbs_setup" >&2
+    finish 1
+}
+
+define_module() { # for login shells every site defines it; sh has to be told where it is
+    module() {
+        unset -f module
+        for _pbs_file in "$MODULESHOME/init/sh" /etc/profile.d/modules.sh /etc/profile.d/lmod.sh \
+            /etc/profile.d/z00_lmod.sh /usr/share/modules/init/sh /usr/share/Modules/init/sh \
+            /usr/share/lmod/lmod/init/sh; do
+            if [ -r "$_pbs_file" ]; then
+                . "$_pbs_file"
+                command -v module >/dev/null && break
+            fi
+        done
+        module "$@"
+    }
+}
+
+has_runtime() { # COMMAND: by the PATH of the workflow, else by the one that the node itself has
+    command -v "$1" >/dev/null && return
+    PATH=$PATH:$_pbs_node_path
+    command -v "$1" >/dev/null && return
+    printf 'The container command %s is not on the node %s.\n' "$1" "$_pbs_host" >&2
+    return 127
 }
 
 _pbs_host=$(uname -n)
@@ -153,7 +205,7 @@ write_records() { # TOKEN...: reads lines with token and exit status; prints 1 i
     while read -r _pbs_token _pbs_code; do
         case $_pbs_token in
             container) _pbs_status=$_pbs_code ;;
-            "$1")
+            *"$1") # after terminal escapes, which --nv of Singularity 2 prints where there is no GPU
                 write_record_of "$1" "$_pbs_code"
                 shift
                 ;;

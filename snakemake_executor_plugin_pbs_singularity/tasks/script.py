@@ -40,6 +40,8 @@ class Surroundings:
     `_pbs_`, like the script's own."""
     latency_wait: int
     """Seconds that an input may be late."""
+    node_setup: str = ""
+    """Shell commands that run before the tasks: where they fail, so do the tasks."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class NestedTask:
     """What Snakemake is told, for `nested.py`."""
     precommand: str = ""
     """Snakemake's `--precommand`: by its contract a piece of shell."""
+    runtime: str | None = None
+    """The container command that it uses, if it uses one."""
 
 
 def submitted_script(title: str, script: Path) -> str:
@@ -123,6 +127,7 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
     definitions = [
         '[ -n "$_pbs_bundle" ] || exit 1',
         "_pbs_nl='\n'",
+        "_pbs_node_path=$PATH",
         f"_pbs_workdir={shlex.quote(str(surroundings.workdir))}",
         f"_pbs_records={shlex.quote(str(surroundings.records))}",
         f"_pbs_ended_tasks={shlex.quote(str(surroundings.ended))}",
@@ -134,6 +139,7 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
         ),
         _FUNCTIONS.read_text(encoding="utf-8"),
         *(_define(name, starter, surroundings.workdir) for starter, name in starters.items()),
+        *([f"set_up_node {shlex.quote(surroundings.node_setup)}"] if surroundings.node_setup else []),
         'eval "$_pbs_bundle"; exit "$_pbs_failed"',  # in one line: the shell reads on only when it has done that
     ]
     lines_above = len(opening) + 1 + sum(part.count("\n") + 1 for part in definitions)
@@ -175,7 +181,8 @@ esac
 def _exec(container: Container, workdir: Path) -> str:
     """Give the container command up to the image."""
     words = [*container.launcher, str(container.runtime), *(["--quiet", "--silent"] if container.quiet else [])]
-    words += ["exec", "--home", str(workdir), *container.options]
+    # Without --pwd, a container that does not see the working directory runs elsewhere, in every version.
+    words += ["exec", "--home", str(workdir), "--pwd", str(workdir), *container.options]
     return f"{shlex.join(words)} {container.shell_text}".rstrip()
 
 
@@ -198,7 +205,8 @@ def _define(name: str, starter: _Starter, workdir: Path) -> str:
     """Give the definition of such a function."""
     if isinstance(starter, Container):
         command = f'{_exec(starter, workdir)} ${{_pbs_bound_tmpdir:+--bind "$_pbs_bound_tmpdir"}}'
-        return f'{name}() {{\n{command} {shlex.quote(str(starter.image))} "$@"\n}}'
+        runtime = f"has_runtime {shlex.quote(str(starter.runtime))} || return"
+        return f'{name}() {{\n{runtime}\n{command} {shlex.quote(str(starter.image))} "$@"\n}}'
     python, precommand = starter
     nested = shlex.join([python, "-P", "-m", "snakemake_executor_plugin_pbs_singularity.nested"])
     before = f"{precommand} &&\n" if precommand else ""
@@ -245,7 +253,8 @@ def _whole(task: DirectTask | NestedTask, starters: Mapping[_Starter, str]) -> s
     """Give the text that runs a task by itself, from its opening to its exit record."""
     if isinstance(task, NestedTask):
         command = f"{starters[task.python, task.precommand]} {_word(task.description)}"
-        return f"{_opening(task)}; {command}; finish $?"
+        runtime = f"has_runtime {_word(task.runtime)} || finish $?; " if task.runtime is not None else ""
+        return f"{_opening(task)}; {runtime}{command}; finish $?"
     if task.container is None:
         command = f"{_word(task.shell)} -c {_word(task.command)}"
     else:

@@ -21,7 +21,7 @@ def arguments(node: Node, tmpdir: str | None, sh: str, **fields: str) -> list[st
 def test_home_is_the_working_directory_and_the_shell_is_looked_up_in_the_image() -> None:
     box = Container(Path("/bin/singularity"), Path("/images/a.sif"), ("--nv",), quiet=True)
     assert container_command(box, Path("/work"), "/opt/bin/zsh", "echo") == (
-        "/bin/singularity --quiet --silent exec --home /work --nv /images/a.sif zsh -c echo"
+        "/bin/singularity --quiet --silent exec --home /work --pwd /work --nv /images/a.sif zsh -c echo"
     )
 
 
@@ -46,8 +46,8 @@ def test_any_other_tmpdir_is_bound(sh: str, node_outside_tmp: Node) -> None:
     node = node_outside_tmp
     tmpdir = str(node.root / "it's a scratch")
     words = arguments(node, tmpdir, sh)
-    assert words[3:5] == ["--bind", tmpdir]
-    assert words[5:] == ["/images/a.sif", "bash", "-c", "true"]
+    assert words[5:7] == ["--bind", tmpdir]
+    assert words[7:] == ["/images/a.sif", "bash", "-c", "true"]
 
 
 @each_shell
@@ -55,7 +55,7 @@ def test_the_nodes_own_tmpdir_is_bound(sh: str, node_outside_tmp: Node) -> None:
     node = node_outside_tmp
     scratch = node.root / "pbs.7.server"
     scratch.mkdir()
-    assert arguments(node, None, sh, TMPDIR=str(scratch))[3:5] == ["--bind", str(scratch)]
+    assert arguments(node, None, sh, TMPDIR=str(scratch))[5:7] == ["--bind", str(scratch)]
 
 
 @each_shell

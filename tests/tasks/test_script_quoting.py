@@ -110,7 +110,7 @@ def test_the_container_runtime_is_given_every_word_as_it_is(
     task = node.direct(command, container=type(box)(box.runtime, image_path, box.options), tmpdir="/tmp")
     ended = node.run(task, sh)
     assert ended.status == 0, ended
-    home = ["exec", "--home", str(node.workdir)]
+    home = ["exec", "--home", str(node.workdir), "--pwd", str(node.workdir)]
     assert recorded(node.workdir) == [*home, *options, str(image_path), "bash", "-c", command]
 
 
@@ -219,5 +219,5 @@ def test_shell_text_of_apptainer_args_is_expanded_as_snakemake_does(sh: str, nod
     ended = node.run(node.direct("true", container=box, tmpdir="/tmp"), sh, environment=environment)
     assert ended.status == 0, ended
     words = recorded(node.workdir)
-    assert words[3:6] == ["--bind", "/data/a b", "--cleanenv"]
-    assert shlex.join(words[6:]) == "/images/a.sif bash -c true"
+    assert words[5:8] == ["--bind", "/data/a b", "--cleanenv"]
+    assert shlex.join(words[8:]) == "/images/a.sif bash -c true"
