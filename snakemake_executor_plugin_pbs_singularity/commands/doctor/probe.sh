@@ -4,12 +4,19 @@
 LC_ALL=C
 export LC_ALL
 _pbs_answers=/dev/null
+_pbs_nl='
+'
+_pbs_told= # what was said before there was a file for it
 _pbs_patience=60 # seconds
 
 say() { # NAME VALUE: on one line, whatever the value holds
     _pbs_line=$1=$(printf '%s' "$2" | tr '\n\r\t' '   ')
     printf '%s\n' "$_pbs_line"
-    printf '%s\n' "$_pbs_line" >>"$_pbs_answers"
+    if [ "$_pbs_answers" = /dev/null ]; then
+        _pbs_told=$_pbs_told$_pbs_line$_pbs_nl
+    else
+        printf '%s\n' "$_pbs_line" >>"$_pbs_answers"
+    fi
 }
 
 now() { date +%s.%N; } # an old date prints the N
@@ -53,7 +60,7 @@ meet() { # WORKDIR FOLDER TOKEN: the folder is the doctor's own, in the working 
     [ "$_pbs_seen" = yes ] || return 0
     cd "$1" || say folder "cannot be entered"
     say file_system "$(df -PT "$1" 2>/dev/null | awk 'NR == 2 { print $2 }')"
-    if : >"$2/answers"; then
+    if printf '%s' "$_pbs_told" >"$2/answers"; then
         _pbs_answers=$2/answers
         say written yes
         write_to_each_other
