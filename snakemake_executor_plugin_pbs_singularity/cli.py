@@ -43,6 +43,7 @@ class _Main(Lazily):
     lazily = {  # noqa: RUF012 - it is only read
         "doctor": "doctor.command:doctor",
         "exec": "exec:exec_",
+        "shell": "shell:shell",
     }
 
 
