@@ -10,8 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from .pbs import Submission, job_name
-from .pbs.openpbs import request_arguments
+from .pbs import Pbs, Submission, job_name
 from .pbs.request import Request
 from .task import Task
 from .tasks.identity import request_digest
@@ -71,9 +70,12 @@ def form_batches(tasks: Iterable[Task], limit: Callable[[Request], int]) -> list
 
 
 def write_batch(
-    batch: Batch, surroundings: Surroundings, folder: RunFolder, max_running: int | None = None
+    batch: Batch, surroundings: Surroundings, folder: RunFolder, pbs: Pbs, max_running: int | None = None
 ) -> Submission:
-    """Write the two scripts of a batch and give what PBS is to be told. Raises OSError."""
+    """Write the two scripts of a batch and give what PBS is to be told.
+
+    Raises OSError; PbsError for what this kind of PBS cannot be asked for.
+    """
     script = folder.script(batch.token)
     bundles = [[task.work for task in bundle] for bundle in batch.bundles]
     write_private(script, batch_script(batch.title, bundles, surroundings))
@@ -85,8 +87,8 @@ def write_batch(
     return Submission(
         script=submitted,
         name=job_name(f"{batch.tasks[0].rule}-{batch.token}"),
-        output=pbs_log(batch, "^array_index^", folder),
-        arguments=request_arguments(batch.request, batch.longest),
+        output=folder.pbs_log(batch.token, None),
+        arguments=pbs.dialect.request_arguments(batch.request, batch.longest),
         workdir=surroundings.workdir,
         size=size,
         max_running=max_running,
@@ -104,7 +106,7 @@ def ledger_batch(batch: Batch, name: str, folder: RunFolder) -> LedgerBatch:
     return LedgerBatch(batch.token, name, folder.name, time.time(), len(batch.bundles), tasks)
 
 
-def pbs_log(batch: Batch, index: int | str, folder: RunFolder) -> Path:
+def pbs_log(batch: Batch, index: int, folder: RunFolder) -> Path:
     """Give the file for what PBS writes of the subjob of an index, or of the job if it is no array."""
     return folder.pbs_log(batch.token, index if len(batch.bundles) > 1 else None)
 

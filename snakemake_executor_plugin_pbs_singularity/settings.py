@@ -13,7 +13,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 DEFAULT_LIBRARY = Path("/mnt/data/container_library")
-KINDS_OF_PBS = ("auto", "openpbs", "local")
+KINDS_OF_PBS = ("auto", "openpbs", "torque", "local")
 
 
 @dataclass
@@ -213,8 +213,9 @@ class ExecutorSettings(ExecutorSettingsBase):
     pbs: str = field(
         default="auto",
         metadata={
-            "help": "Which PBS to submit to. 'auto' takes the qsub found on PATH; 'openpbs' says that it is OpenPBS or "
-            "PBS Professional without asking; 'local' needs none: a small PBS of this one machine, for trying out.",
+            "help": "Which PBS to submit to. 'auto' takes the qsub found on PATH and asks which kind it is; 'openpbs' "
+            "says that it is OpenPBS or PBS Professional, 'torque' that it is TORQUE, without asking; 'local' needs "
+            "none: a small PBS of this one machine, for trying out.",
             "env_var": True,
             "type": str,
             "metavar": "|".join(KINDS_OF_PBS),

@@ -58,7 +58,7 @@ class Site:
     @property
     def pbs_in_words(self) -> str:
         """Give the PBS with what is known of its version."""
-        return f"PBS {self.pbs.version}".strip()
+        return self.pbs.title
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -117,10 +117,7 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
         nodes = Nodes(settings.container_command, settings.container_version, settings.node_setup)
         check_nodes(nodes)
         return Site(
-            pbs=find_pbs(
-                with_local_pbs(environment) if settings.pbs == "local" else environment,
-                check=settings.pbs == "auto",
-            ),
+            pbs=find_pbs(with_local_pbs(environment) if settings.pbs == "local" else environment, settings.pbs),
             environment=environment,
             libraries=library_folders(settings),
             store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",

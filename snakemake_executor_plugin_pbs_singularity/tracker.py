@@ -20,7 +20,7 @@ from .tasks.identity import request_digest
 from .tasks.script import Surroundings
 from .tracking.ledger import Ledger
 from .tracking.run_folder import RunFolder
-from .tracking.witness import ExitRecord, Over, is_over, judge, put_away, read_record, read_records, was_untouched
+from .tracking.witness import ExitRecord, Over, judge, put_away, read_record, read_records, was_untouched
 from .watch import PbsJob, SubmittedBatch, Watch, submitted_batch
 
 
@@ -100,7 +100,7 @@ class Tracker:
     def submit(self, batch: Batch, max_running: int | None) -> list[Submitted]:
         """Write the files of a batch, enter it in the ledger and submit it, when PBS answers. Raises PbsError."""
         try:
-            submission = write_batch(batch, self._surroundings, self._folder, max_running)
+            submission = write_batch(batch, self._surroundings, self._folder, self._pbs, max_running)
             self._ledger.intend(ledger_batch(batch, submission.name, self._folder))
         except OSError as error:
             raise PbsError(ErrorKind.OTHER, str(error), "Is the disk full, or your share of it?") from error
@@ -215,7 +215,7 @@ class Tracker:
             self._contact.lose(error)
             return []
         self._contact.regain()
-        gone = {pbs_id for pbs_id, job_status in said.items() if is_over(job_status)}
+        gone = {pbs_id for pbs_id, job_status in said.items() if job_status.is_over}
         for waiting in self._replacing:
             for pbs_id in gone.intersection(waiting.old):
                 self._enter(dict.fromkeys(waiting.old.pop(pbs_id).tokens))
@@ -274,7 +274,7 @@ class Tracker:
         said: dict[str, JobStatus] = {}
         try:
             said |= status(self._pbs, ids) if ids else {}
-            if not all(is_over(job_status) for job_status in said.values()):  # what it used is told at the end only
+            if not all(job_status.is_over for job_status in said.values()):  # what it used is told at the end only
                 time.sleep(1)
                 said |= status(self._pbs, ids)
         except PbsError:
@@ -299,7 +299,7 @@ class Tracker:
 
     def gone(self, ids: Collection[str]) -> set[str]:
         """Give those of these jobs and arrays that PBS says it no longer has. Raises PbsError."""
-        return {pbs_id for pbs_id, said in status(self._pbs, ids).items() if is_over(said)}
+        return {pbs_id for pbs_id, said in status(self._pbs, ids).items() if said.is_over}
 
     def close(self) -> None:
         """Take note that nothing of this run is in PBS any more, and remove what only its tasks needed."""

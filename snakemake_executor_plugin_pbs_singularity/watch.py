@@ -2,7 +2,7 @@
 
 Records say how nearly all tasks end, so PBS is asked only for what they cannot say: that a job was killed, is held,
 can never run. One question about all batches costs the server one short answer, however many subjobs they have; it
-says how many of an array are over. Only where those are more than have left records are the subjobs asked for.
+says how many of an array are left. Only where those are fewer than have left no record are the subjobs asked for.
 """
 
 import time
@@ -28,7 +28,6 @@ from .pbs import (
 )
 from .text import minutes
 from .tracking.run_folder import RunFolder
-from .tracking.witness import is_over
 
 SELDOMEST = 6
 """How much longer than at first the time between two questions becomes while all goes well."""
@@ -62,7 +61,7 @@ class PbsJob:
     def note(self, job_status: JobStatus) -> None:
         """Remember what PBS says of it."""
         self.status = job_status
-        if not is_over(job_status):
+        if not job_status.is_over:
             self.over_since = None
         elif self.over_since is None:
             self.over_since = time.monotonic()
@@ -87,7 +86,7 @@ class SubmittedBatch:
     asked_closely: bool = True
     """Whether the subjobs were asked for since PBS last spoke of the array."""
     others: set[str] = field(default_factory=set)
-    """Tasks without a known end that are not this run's: then how many are over says nothing of those that are."""
+    """Tasks without a known end that are not this run's: then how many are left says nothing of those that are."""
     warned: set[Hindrance] = field(default_factory=set)
     """What was said on the screen to keep it from going on."""
     never_since: float | None = None
@@ -112,10 +111,8 @@ class SubmittedBatch:
             return False
         if self.others:
             return True
-        known = self.size - sum(job.over_since is None for job in self.jobs.values())
-        if is_over(self.status) or self.status.subjobs_over is None:
-            return known < self.size
-        return known < self.status.subjobs_over
+        unaccounted = sum(job.over_since is None for job in self.jobs.values())
+        return unaccounted > (0 if self.status.is_over else self.status.subjobs_left or 0)
 
 
 def submitted_batch(batch: Batch, pbs_id: str, folder: RunFolder) -> SubmittedBatch:

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from tasks.made import task
 
 from snakemake_executor_plugin_pbs_singularity.batch import Batch, form_batches, pbs_log, write_batch
+from snakemake_executor_plugin_pbs_singularity.pbs import Pbs
 from snakemake_executor_plugin_pbs_singularity.task import Task
 from snakemake_executor_plugin_pbs_singularity.tasks.script import DirectTask, Surroundings
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import RunFolder, make_run_folder
+
+PBS = Pbs(Path("/"), {}, "")
 
 
 def formed(tasks: list[Task], limit: int = 1000) -> list[list[list[str]]]:
@@ -177,18 +180,18 @@ def test_an_array_is_told_its_size_and_a_file_for_what_pbs_writes_of_each_subjob
     folder: RunFolder, tmp_path: Path
 ) -> None:
     batch = Batch("0123456789", tuple((task("map reads", log=tmp_path / "a" / f"{n}.log"),) for n in range(3)))
-    submission = write_batch(batch, surroundings(folder, tmp_path), folder, max_running=2)
+    submission = write_batch(batch, surroundings(folder, tmp_path), folder, PBS, max_running=2)
     assert submission.script == folder.submitted_script("0123456789")
     assert submission.name == "map_reads-0123456789"
-    assert submission.output == folder.pbs / "0123456789.^array_index^.log"
+    assert submission.output == folder.pbs / "0123456789.log"
     assert (submission.size, submission.max_running, submission.workdir) == (3, 2, tmp_path)
     logs = [pbs_log(batch, index, folder) for index in range(3)]
-    assert logs == [folder.pbs / f"0123456789.{index}.log" for index in range(3)]
+    assert logs == [folder.pbs / f"0123456789.log-{index}" for index in range(3)]
 
 
 def test_a_lone_bundle_is_a_plain_job(folder: RunFolder, tmp_path: Path) -> None:
     batch = Batch("0123456789", ((task(log=tmp_path / "a.log"), task(log=tmp_path / "b.log")),))
-    submission = write_batch(batch, surroundings(folder, tmp_path), folder)
+    submission = write_batch(batch, surroundings(folder, tmp_path), folder, PBS)
     assert (submission.size, submission.output) == (1, folder.pbs / "0123456789.log")
     assert pbs_log(batch, 0, folder) == submission.output
 
@@ -196,16 +199,16 @@ def test_a_lone_bundle_is_a_plain_job(folder: RunFolder, tmp_path: Path) -> None
 def test_a_batch_asks_for_the_time_of_its_largest_bundle(folder: RunFolder, tmp_path: Path) -> None:
     tasks = [task(walltime=60, bundle=3, log=tmp_path / "a.log") for _ in range(5)]
     (batch,) = form_batches(tasks, lambda _: 10)
-    assert write_batch(batch, surroundings(folder, tmp_path), folder).arguments[-2:] == ("-l", "walltime=180")
+    assert write_batch(batch, surroundings(folder, tmp_path), folder, PBS).arguments[-2:] == ("-l", "walltime=180")
     (batch,) = form_batches(tasks[:2], lambda _: 10)
-    assert write_batch(batch, surroundings(folder, tmp_path), folder).arguments[-2:] == ("-l", "walltime=120")
+    assert write_batch(batch, surroundings(folder, tmp_path), folder, PBS).arguments[-2:] == ("-l", "walltime=120")
 
 
 def test_a_batch_of_any_size_has_two_private_files_of_which_the_server_gets_the_small_one(
     folder: RunFolder, tmp_path: Path
 ) -> None:
     batch = Batch("0123456789", tuple((task(log=tmp_path / "a.log"),) for _ in range(2_000)))
-    write_batch(batch, surroundings(folder, tmp_path), folder)
+    write_batch(batch, surroundings(folder, tmp_path), folder, PBS)
     files = {path.name: path for path in folder.run.rglob("*") if path.is_file() and path.name != "lock"}
     assert set(files) == {"0123456789.pbs", "0123456789.sh"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files.values())
@@ -218,6 +221,6 @@ def test_a_batch_of_any_size_has_two_private_files_of_which_the_server_gets_the_
 
 def test_folders_of_logs_are_there_and_private_before_anything_is_submitted(folder: RunFolder, tmp_path: Path) -> None:
     tasks = [task(rule, log=folder.log(rule, f"x={n}", "0123456789")) for rule in ("a", "b") for n in range(2)]
-    write_batch(Batch("x", tuple((one,) for one in tasks)), surroundings(folder, tmp_path), folder)
+    write_batch(Batch("x", tuple((one,) for one in tasks)), surroundings(folder, tmp_path), folder, PBS)
     assert sorted(path.name for path in folder.logs.iterdir()) == ["a", "b"]
     assert {path.stat().st_mode & 0o777 for path in folder.logs.iterdir()} == {0o700}

@@ -29,7 +29,7 @@ def test_each_bundle_of_an_array_is_a_subjob_and_a_lone_one_is_the_job_itself() 
     first, second = batch.jobs.values()
     assert (first.id, first.tokens, first.is_bundle) == ("12[0].vm", [tasks[0].token, tasks[1].token], True)
     assert (second.id, second.tokens, second.is_bundle) == ("12[1].vm", [tasks[2].token], False)
-    assert [job.log for job in (first, second)] == [Path("/state/pbs/t.0.log"), Path("/state/pbs/t.1.log")]
+    assert [job.log for job in (first, second)] == [Path("/state/pbs/t.log-0"), Path("/state/pbs/t.log-1")]
     alone = submitted_batch(Batch("t", ((tasks[0],),)), "12.vm", FOLDER)
     assert (alone.is_array, list(alone.jobs), alone.jobs["12.vm"].log) == (False, ["12.vm"], Path("/state/pbs/t.log"))
 
@@ -96,7 +96,7 @@ def test_what_is_said_of_a_plain_job_is_said_of_it(server: Server) -> None:
 
 def test_subjobs_are_not_asked_for_while_records_account_for_all_that_are_over(server: Server) -> None:
     batch = server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(2)
+    server.says["1[].vm"] = array(1)
     server.look(LEAST)
     server.end(batch, "1[0].vm", "1[2].vm")
     server.look(0.5)
@@ -105,7 +105,7 @@ def test_subjobs_are_not_asked_for_while_records_account_for_all_that_are_over(s
 
 def test_subjobs_are_asked_for_where_more_are_over_than_records_account_for(server: Server) -> None:
     batch = server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(2)
+    server.says["1[].vm"] = array(1)
     server.subjobs = {"1[0].vm": DONE, "1[1].vm": RUNNING, "1[2].vm": JobStatus(State.FINISHED, -29)}
     server.look(LEAST)
     assert server.asked_closely == []  # records have a moment to come
@@ -121,7 +121,7 @@ def test_subjobs_are_asked_for_where_more_are_over_than_records_account_for(serv
 
 def test_subjobs_are_asked_for_once_after_each_answer(server: Server) -> None:
     server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(1)
+    server.says["1[].vm"] = array(2)
     server.subjobs = {f"1[{index}].vm": RUNNING for index in range(3)}  # not yet so far
     server.look_and_look_closely(LEAST)
     for _ in range(5):
@@ -133,17 +133,17 @@ def test_subjobs_are_asked_for_once_after_each_answer(server: Server) -> None:
 
 def test_what_pbs_called_over_is_not_hidden_any_more(server: Server) -> None:
     server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(1)
+    server.says["1[].vm"] = array(2)
     server.subjobs = {"1[0].vm": DONE, "1[1].vm": RUNNING, "1[2].vm": RUNNING}
     for _ in range(5):
         server.look_and_look_closely(SELDOMEST * LEAST)
     assert (len(server.asked), len(server.asked_closely)) == (5, 1)
 
 
-@pytest.mark.parametrize("over", [None, 0, 3])
-def test_the_subjobs_of_an_array_that_is_over_are_all_over(over: int | None, server: Server) -> None:
+@pytest.mark.parametrize("left", [None, 0, 3])
+def test_the_subjobs_of_an_array_that_is_over_are_all_over(left: int | None, server: Server) -> None:
     batch = server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(over, State.FINISHED)
+    server.says["1[].vm"] = array(left, State.FINISHED)
     server.subjobs = {f"1[{index}].vm": DONE for index in range(3)}
     server.look(LEAST)
     server.end(batch, "1[0].vm", "1[1].vm")
@@ -156,14 +156,14 @@ def test_only_the_array_that_hides_something_is_asked_about_closely(server: Serv
     server.submit("1[].vm", 1, 1)
     server.submit("2[].vm", 1, 1)
     server.submit("3.vm", 1)
-    server.says = {"1[].vm": array(0), "2[].vm": array(1), "3.vm": DONE}
+    server.says = {"1[].vm": array(2), "2[].vm": array(1), "3.vm": DONE}
     server.look_and_look_closely(LEAST)
     assert server.asked_closely == ["2[].vm"]
 
 
 def test_an_array_that_waits_is_not_asked_about_closely(server: Server) -> None:
     server.submit("1[].vm", 1, 1)
-    server.says["1[].vm"] = array(0, State.QUEUED)
+    server.says["1[].vm"] = array(2, State.QUEUED)
     server.look_and_look_closely(LEAST)
     assert server.asked_closely == []
 
@@ -190,7 +190,7 @@ def test_subjobs_of_an_array_that_pbs_knows_again_are_not_over(server: Server) -
     batch = server.submit("1[].vm", 1, 1)
     server.says["1[].vm"] = UNKNOWN
     server.look(LEAST)
-    server.says["1[].vm"] = array(0)
+    server.says["1[].vm"] = array(2)
     server.subjobs = {"1[0].vm": RUNNING, "1[1].vm": RUNNING}
     server.look_and_look_closely(SELDOMEST * LEAST)
     assert [job.seconds_over(server.now) for job in batch.jobs.values()] == [0, 0]
@@ -214,5 +214,5 @@ def test_an_array_hides_something_if_and_only_if_more_are_over_than_are_accounte
         batch.jobs[f"1[{index}].vm"].note(DONE)
     for index in recorded:
         del batch.jobs[f"1[{index}].vm"]
-    batch.status, batch.asked_closely = array(over), False
+    batch.status, batch.asked_closely = array(6 - over), False
     assert batch.hides_ends is (over > len(recorded | known))

@@ -18,7 +18,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 def test_questions_become_rarer_while_all_goes_well_down_to_a_limit(server: Server) -> None:
     server.submit("1[].vm", 1, 1)
-    server.says["1[].vm"] = array(0)
+    server.says["1[].vm"] = array(2)
     times = server.times_of_questions(600)
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert times[0] <= LEAST
@@ -29,7 +29,7 @@ def test_questions_become_rarer_while_all_goes_well_down_to_a_limit(server: Serv
 
 def test_after_a_submission_pbs_is_asked_soon_again(server: Server) -> None:
     server.submit("1[].vm", 1, 1)
-    server.says = {"1[].vm": array(0), "2.vm": QUEUED}
+    server.says = {"1[].vm": array(2), "2.vm": QUEUED}
     server.times_of_questions(600)
     while not server.times_of_questions(0.5):
         pass  # up to a question, after which the next is far

@@ -3,10 +3,14 @@
 import pytest
 from watched import AWAY, DONE, HELD, LEAST, QUEUED, RUNNING, UNKNOWN, Server, array
 
-from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, Hindrance, JobStatus, State
 from snakemake_executor_plugin_pbs_singularity.watch import SELDOMEST, PbsJob, SubmittedBatch
 
-NEVER = JobStatus(State.QUEUED, comment="Can Never Run: Insufficient amount of resource: ncpus (R: 90 A: 8 T: 8)")
+NEVER = JobStatus(
+    State.QUEUED,
+    waits_for=Hindrance.NEVER_RUNS,
+    comment="Can Never Run: Insufficient amount of resource: ncpus (R: 90 A: 8 T: 8)",
+)
 SUSPENDED = JobStatus(State.SUSPENDED, comment="Job run at Wed Nov 25 at 09:01 on (vm:ncpus=1)")
 MOVED = JobStatus(State.MOVED, queue="workq@other")
 LIMIT = 600.0
@@ -48,9 +52,9 @@ def test_what_keeps_a_job_from_going_on_is_said_once_and_it_has_not_failed(
 
 def test_of_an_array_it_is_said_once_for_all_and_another_reason_is_said_too(server: Server) -> None:
     server.submit("1[].vm", *[1] * 50)
-    server.says["1[].vm"] = JobStatus(State.HELD, is_array=True, subjobs_over=0)
+    server.says["1[].vm"] = JobStatus(State.HELD, is_array=True, subjobs_left=50)
     server.times_of_questions(100)
-    server.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, subjobs_over=0, comment=NEVER.comment)
+    server.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, waits_for=NEVER.waits_for, comment=NEVER.comment)
     server.times_of_questions(100)
     assert [text.split(":")[1].strip() for text in server.said] == ["50 tasks of a (PBS job 1[].vm)"] * 2
     assert "It is held" in server.said[0]
@@ -84,7 +88,7 @@ def test_a_job_that_is_suspended_now_and_then_is_said_once(server: Server) -> No
 def test_a_suspended_subjob_is_said_if_pbs_was_asked_about_subjobs(server: Server) -> None:
     """Of the array PBS only says that it has begun (seen on 23.06.06)."""
     server.submit("1[].vm", 1, 1, 1)
-    server.says["1[].vm"] = array(1)
+    server.says["1[].vm"] = array(2)
     server.subjobs = {"1[0].vm": DONE, "1[1].vm": SUSPENDED, "1[2].vm": SUSPENDED}
     server.look_and_look_closely(LEAST)
     (said,) = server.said
@@ -136,14 +140,14 @@ def test_it_is_over_only_when_pbs_says_so(strict: Server) -> None:
     job = submit(strict, NEVER)
     watch_for(strict, 2 * LIMIT)
     assert job.over_since is None
-    strict.says["1.vm"] = JobStatus(State.FINISHED, None, substate=91)
+    strict.says["1.vm"] = JobStatus(State.FINISHED, cause=Cause.DELETED_WAITING)
     strict.look(SELDOMEST * LEAST)
     assert job.over_since is not None
 
 
 def test_of_an_array_all_subjobs_are_given_up_at_once(strict: Server) -> None:
     batch = strict.submit("1[].vm", 1, 2)
-    strict.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, subjobs_over=0, comment=NEVER.comment)
+    strict.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, waits_for=NEVER.waits_for, comment=NEVER.comment)
     watch_for(strict, 2 * LIMIT)
     assert strict.deleted == [["1[].vm"]]
     assert all(job.refused for job in batch.jobs.values())
@@ -153,7 +157,7 @@ def test_subjobs_that_are_not_this_runs_are_left_alone(strict: Server) -> None:
     batch: SubmittedBatch = strict.submit("1[].vm", 1, 1, 1)
     batch.others = {"another"}
     del batch.jobs["1[1].vm"]
-    strict.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, subjobs_over=0, comment=NEVER.comment)
+    strict.says["1[].vm"] = JobStatus(State.QUEUED, is_array=True, waits_for=NEVER.waits_for, comment=NEVER.comment)
     watch_for(strict, 2 * LIMIT)
     assert strict.deleted == [["1[0].vm", "1[2].vm"]]
 

@@ -23,9 +23,9 @@ HELD = JobStatus(State.HELD)
 AWAY = PbsError(ErrorKind.UNREACHABLE, "It hangs.", "Try again later.")
 
 
-def array(over: int | None, state: State = State.RUNNING) -> JobStatus:
-    """Give what PBS says of an array of which so many subjobs are over."""
-    return JobStatus(state, is_array=True, subjobs_over=over)
+def array(left: int | None, state: State = State.RUNNING) -> JobStatus:
+    """Give what PBS says of an array of which so many subjobs are not over."""
+    return JobStatus(state, is_array=True, subjobs_left=left)
 
 
 class Server:

@@ -14,7 +14,6 @@ from ..pbs import JobStatus, Pbs, PbsError, array_of, delete, find_by_name, find
 from ..text import count
 from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
 from ..tracking.run_folder import STATE
-from ..tracking.witness import is_over
 from .table import print_table
 
 
@@ -66,7 +65,7 @@ def jobs(context: click.Context, directory: Path, as_json: bool) -> None:
 @click.pass_obj
 def cancel(directory: Path, ids: tuple[str, ...], yes: bool) -> None:
     """Delete jobs of this working directory from PBS: all, or those that are named as the list names them."""
-    active = [job for job in _find(directory) if job.status is None or not is_over(job.status)]
+    active = [job for job in _find(directory) if job.status is None or not job.status.is_over]
     chosen = [job for job in active if not ids or job.id in ids]
     unknown = sorted(set(ids) - {job.id for job in chosen})
     if unknown:
@@ -121,8 +120,9 @@ def _ask(batches: Iterable[LedgerBatch], pbs: Pbs) -> list[Job]:
 
 def _pbs() -> Pbs:
     """Find the PBS that a run in this shell would use."""
-    if os.environ.get("SNAKEMAKE_PBS_SINGULARITY_PBS") != "local":
-        return find_pbs(os.environ)
+    kind = os.environ.get("SNAKEMAKE_PBS_SINGULARITY_PBS", "auto")
+    if kind != "local":
+        return find_pbs(os.environ, kind)
     from ..site import with_local_pbs  # takes Snakemake's interfaces along, which are slow to import
 
     return find_pbs(with_local_pbs(os.environ))

@@ -25,7 +25,6 @@ from ..pbs import (
     status,
     submit,
 )
-from ..tracking.witness import is_over
 from .ending import Ending
 
 PAUSE = 2.0
@@ -110,7 +109,7 @@ class Looks:
 
     def _note(self, answer: JobStatus) -> None:
         self.status = answer
-        if is_over(answer):
+        if answer.is_over:
             self.over_since = self.over_since or time.monotonic()
         what = hindrance(answer)
         if what is not None and what not in self._said and (waiting := explain_waiting(answer, self.job_id)):
@@ -132,7 +131,7 @@ def delete_and_see_gone(pbs: Pbs, job_id: str, say: Say) -> bool:
                 delete(pbs, [job_id])
                 is_deleted = True
             answer = status(pbs, [job_id]).get(job_id)
-            if answer is not None and is_over(answer):
+            if answer is not None and answer.is_over:
                 return True
             progress = f"Deleted job {job_id}; PBS is ending it."
         except PbsError as error:

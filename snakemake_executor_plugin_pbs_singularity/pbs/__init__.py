@@ -7,12 +7,15 @@ why it ended a job. All problems are PbsErrors, which say what to do.
 from .client import delete, find_by_name, status, subjob_status, submit
 from .commands import Pbs, find_pbs
 from .errors import ErrorKind, PbsError
-from .explain import explain_exit, explain_waiting, raise_memory, signal_name, used_in_words
-from .openpbs import Submission, array_of, job_name, subjob_id
-from .outcome import Hindrance, JobStatus, State, Usage, Verdict, hindrance
+from .explain import explain_exit, explain_waiting, raise_memory, used_in_words
+from .ids import array_of, subjob_id
+from .outcome import Cause, Hindrance, JobStatus, State, Usage, Verdict, hindrance
 from .queues import check_queue, max_array_size
+from .signals import signal_name
+from .submission import Submission, job_name, subjob_output
 
 __all__ = [
+    "Cause",
     "ErrorKind",
     "Hindrance",
     "JobStatus",
@@ -36,6 +39,7 @@ __all__ = [
     "signal_name",
     "status",
     "subjob_id",
+    "subjob_output",
     "subjob_status",
     "submit",
     "used_in_words",

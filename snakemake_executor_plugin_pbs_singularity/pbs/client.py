@@ -6,31 +6,21 @@ failed.
 
 import os
 import pwd
+import shlex
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from . import commands
-from .answers import parse_answer, parse_job_id, parse_job_ids, parse_jobs, parse_strangers
-from .commands import Answer, Pbs, run, run_connected
+from .commands import Pbs, run, run_connected
+from .dialect import Answer
 from .errors import ErrorKind, PbsError
-from .openpbs import (
-    JOB_ID,
-    REFUSALS,
-    Submission,
-    array_of,
-    deletable,
-    describe_failure,
-    is_history_off,
-    is_nothing_to_delete,
-    is_unconnected,
-    is_usage_complaint,
-    name_arguments,
-    output_argument,
-    status_arguments,
-    submit_arguments,
-)
+from .ids import JOB_ID, array_of, deletable, parse_job_id, parse_job_ids
 from .outcome import JobStatus, State
+from .submission import Submission, output_argument
 
+Run = Callable[[Pbs, str, Sequence[str], Path | None], Answer]
 STATUS_CHUNK = 1000
 """Jobs that one ``qstat`` asks for, over one connection."""
 DELETE_CHUNK = 50
@@ -58,19 +48,27 @@ def submit(pbs: Pbs, submission: Submission) -> str:
         said = (answer.stdout + answer.stderr).strip()[:200]
         problem = f"`qsub` succeeded but gave no job id. It says: {said!r}."
         return _look_for(pbs, submission.name, PbsError(ErrorKind.OTHER, problem, uncertain=True))
-    if is_unconnected(answer.stdout, answer.stderr) or answer.exit_code in REFUSALS:
+    if pbs.dialect.is_unconnected(answer) or pbs.dialect.is_refusal(answer):
         raise answer.error()
     return _look_for(pbs, submission.name, answer.error(uncertain=True))
 
 
 def _qsub(pbs: Pbs, submission: Submission) -> Answer:
-    """Run ``qsub`` in the way that this PBS knows."""
     output, folder = output_argument(submission.output, submission.workdir)
-    answer = run_connected(pbs, "qsub", submit_arguments(submission, output), folder)
-    if is_usage_complaint(answer.exit_code, answer.stderr) and "invalid option" in answer.stderr:
-        old = submit_arguments(submission, output, leave_out_output=False)
-        answer = run_connected(pbs, "qsub", old, folder)
+    answer, _ = _ask(pbs, "qsub", pbs.dialect.submit_arguments(submission, output), run_connected, folder)
     return answer
+
+
+def _ask(
+    pbs: Pbs, command: str, arguments: list[str], run: Run, folder: Path | None = None
+) -> tuple[Answer, list[str]]:
+    """Run a command in the way that this PBS knows; give the arguments too that it was given at last."""
+    while True:
+        answer = run(pbs, command, arguments, folder)
+        others = pbs.dialect.other_arguments(arguments, answer)
+        if others is None:
+            return answer, arguments
+        arguments = others
 
 
 def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
@@ -79,7 +77,8 @@ def _look_for(pbs: Pbs, name: str, error: PbsError) -> str:
     Twice, unless PBS plainly refused it: the background process that ``qsub`` hands jobs to, which outlives a
     qsub that ran out of time, may be about to submit it.
     """
-    doubt = f"It may have been submitted all the same: see `qselect -x -N {name}`."
+    words = shlex.join(["qselect", *pbs.dialect.name_arguments(name, None)])
+    doubt = f"It may have been submitted all the same: see `{words}`."
     in_doubt = PbsError(error.kind, error.problem, f"{error.remedy} {doubt}".lstrip(), uncertain=True)
     for pause in [0.0] if error.kind is ErrorKind.REFUSED else [0.0, commands.PAUSE]:
         time.sleep(pause)
@@ -107,9 +106,25 @@ def find_by_name(pbs: Pbs, name: str) -> list[str]:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # users may be kept in a directory that does not answer now
         user = None
-    answer = run_connected(pbs, "qselect", name_arguments(name, user))
-    if is_history_off(answer.stderr):
-        answer = run_connected(pbs, "qselect", name_arguments(name, user, history=False))
+    return _select(pbs, name, user) or _find_array(pbs, name, user)
+
+
+def _find_array(pbs: Pbs, name: str, user: str | None) -> list[str]:
+    """Find an array of which PBS gives the subjobs alone, by one that it still has, whichever that is."""
+    if pbs.dialect.subjob_name(name, 0) is None:
+        return []
+    indices: dict[str, int] = {}
+    for job_id in _select(pbs, None, user):
+        array = array_of(job_id)
+        if array is not None:
+            indices.setdefault(array, int(job_id.partition("[")[2].partition("]")[0]))
+    names = [pbs.dialect.subjob_name(name, index) for index in dict.fromkeys(indices.values())]
+    subjobs = [job_id for one in names for job_id in _select(pbs, one, user)]
+    return list(dict.fromkeys(array for job_id in subjobs if (array := array_of(job_id)) is not None))
+
+
+def _select(pbs: Pbs, name: str | None, user: str | None) -> list[str]:
+    answer, _ = _ask(pbs, "qselect", pbs.dialect.name_arguments(name, user), run_connected)
     ids = parse_job_ids(answer.stdout)
     if answer.exit_code != 0 or (not ids and answer.stderr.strip()):
         raise answer.error()
@@ -140,19 +155,19 @@ def status(pbs: Pbs, ids: Collection[str]) -> dict[str, JobStatus]:
 def subjob_status(pbs: Pbs, array_id: str) -> dict[str, JobStatus]:
     """Ask for all subjobs of one array (``12[].server``), over one connection; give them by their ids.
 
-    Subjobs that wait are among them. One that is missing is one about which nothing could be learned this time.
-    If PBS says that it does not know the array, there is the array's own id alone, with State.UNKNOWN. Raises
-    PbsError, as ``status`` does, if nothing was learned; it is not tried again here.
+    Subjobs that wait are among them. One that is missing is one about which nothing could be learned this time; one
+    that PBS has forgotten, though not its array, has State.UNKNOWN. If PBS says that it does not know the array, there
+    is the array's own id alone, with State.UNKNOWN. Raises PbsError, as ``status`` does, if nothing was learned; it is
+    not tried again here.
     """
     _check_ids([array_id])
-    answer, express = _qstat(pbs, [array_id], subjobs=True)
-    jobs = parse_jobs(answer.stdout)
-    learned = {job_id: status for job_id, status in jobs.items() if array_of(job_id) == array_id}
+    answer, arguments = _ask(pbs, "qstat", pbs.dialect.status_arguments([array_id], subjobs=True), run)
+    learned = pbs.dialect.read_subjobs(array_id, answer)
     if learned:
         return learned
-    told = parse_answer([array_id], answer.exit_code, answer.stdout, answer.stderr, express=express)
+    told = pbs.dialect.read_status([array_id], arguments, answer).jobs
     if array_id in told and told[array_id].state is State.UNKNOWN:
-        return told
+        return dict(told)
     raise _unreadable(answer) if answer.exit_code == 0 else answer.error()
 
 
@@ -174,26 +189,13 @@ def _status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
 
 
 def _ask_status(pbs: Pbs, ids: list[str]) -> dict[str, JobStatus]:
-    answer, express = _qstat(pbs, ids)
-    learned = parse_answer(ids, answer.exit_code, answer.stdout, answer.stderr, express=express)
-    strangers = parse_strangers(answer.stderr).intersection(ids)
-    if not learned and 0 < len(strangers) < len(ids):  # such an id as the last one spoils the whole question
-        return _ask_status(pbs, [job_id for job_id in ids if job_id not in strangers])
-    if ids and not learned:
+    answer, arguments = _ask(pbs, "qstat", pbs.dialect.status_arguments(ids), run)
+    told = pbs.dialect.read_status(ids, arguments, answer)
+    if not told.jobs and 0 < len(told.strangers) < len(ids):  # such an id as the last one spoils the whole question
+        return _ask_status(pbs, [job_id for job_id in ids if job_id not in told.strangers])
+    if ids and not told.jobs:
         raise _unreadable(answer) if answer.exit_code == 0 else answer.error()
-    return learned
-
-
-def _qstat(pbs: Pbs, ids: list[str], *, subjobs: bool = False) -> tuple[Answer, bool]:
-    """Ask for jobs in the way that this PBS knows; tell whether with ``-E``."""
-    express = True
-    answer = run(pbs, "qstat", status_arguments(ids, subjobs=subjobs))
-    if is_usage_complaint(answer.exit_code, answer.stderr):
-        express = False
-        answer = run(pbs, "qstat", status_arguments(ids, subjobs=subjobs, express=express))
-    if is_history_off(answer.stderr):
-        answer = run(pbs, "qstat", status_arguments(ids, subjobs=subjobs, history=False, express=express))
-    return answer, express
+    return dict(told.jobs)
 
 
 def _unreadable(answer: Answer) -> PbsError:
@@ -211,10 +213,10 @@ def delete(pbs: Pbs, ids: Sequence[str]) -> None:
     problem: PbsError | None = None
     for start in range(0, len(wanted), DELETE_CHUNK):
         answer = run_connected(pbs, "qdel", wanted[start : start + DELETE_CHUNK])
-        lines = [line for line in answer.stderr.splitlines() if not is_nothing_to_delete(line)]
+        lines = [line for line in answer.stderr.splitlines() if not pbs.dialect.is_nothing_to_delete(line)]
         if answer.exit_code == 0 or (answer.stderr.strip() and not "".join(lines).strip()):
             continue
-        error = PbsError(*describe_failure("qdel", answer.exit_code, "\n".join(lines)))
+        error = replace(answer, stderr="\n".join(lines)).error()
         if error.kind is ErrorKind.UNREACHABLE:
             raise error
         problem = problem or error

@@ -6,19 +6,23 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
+from . import openpbs, torque
+from .dialect import Answer, Dialect
+from .environment import command_environment
 from .errors import ErrorKind, PbsError
-from .openpbs import command_environment, describe_failure, is_unconnected
 
 TIME_LIMIT = 90.0
 """Seconds that one command may take. A host whose reserved ports are used up makes its PBS commands wait 62
 seconds, after which they work (transcripts 17a, 17b): less than that would turn waiting into failing."""
 PAUSE = 2.0
 """Seconds before what could not connect is tried again, and before a second look for a lost job."""
+DIALECTS: Mapping[str, Dialect] = {"openpbs": openpbs, "torque": torque}
+"""The kinds of PBS that this package can talk to."""
 _COMMANDS = ("qsub", "qstat", "qdel", "qselect")
 
 
@@ -32,28 +36,22 @@ class Pbs:
     """What its commands run with."""
     version: str
     """As in "23.06.06"; empty if it was not asked."""
+    dialect: Dialect = openpbs
+    """Of its kind."""
     time_limit: float = TIME_LIMIT
     """Seconds that one command may take."""
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and its exit code."""
-
-    command: str
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def error(self, *, uncertain: bool = False) -> PbsError:
-        """Give it as an error: the command failed."""
-        return PbsError(*describe_failure(self.command, self.exit_code, self.stderr), uncertain=uncertain)
+    @property
+    def title(self) -> str:
+        """Give what it is, such as "PBS 23.06.06"."""
+        return f"{self.dialect.NAME} {self.version}".strip()
 
 
-def find_pbs(environment: Mapping[str, str], *, check: bool = True) -> Pbs:
-    """Find the PBS commands on the PATH of an environment and, with ``check``, ask which PBS it is.
+def find_pbs(environment: Mapping[str, str], kind: str = "auto") -> Pbs:
+    """Find the PBS commands on the PATH of an environment, and ask which kind of PBS it is unless that is given.
 
-    No server is asked. Raises PbsError: ABSENT if a command is missing, OTHER if it is TORQUE or nothing known.
+    ``kind`` is a name of ``DIALECTS``, or "auto". No server is asked. Raises PbsError: ABSENT if a command is missing,
+    OTHER if it is nothing known.
     """
     path = environment.get("PATH", os.defpath)
     found = {name: shutil.which(name, path=path) for name in _COMMANDS}
@@ -67,21 +65,21 @@ def find_pbs(environment: Mapping[str, str], *, check: bool = True) -> Pbs:
             " a node that jobs can be submitted from, or try the PBS of one machine: --pbs-singularity-pbs local.",
         )
     pbs = Pbs(Path(qsub).absolute().parent, command_environment(environment), version="")
-    if not check:
-        return pbs
+    if kind in DIALECTS:
+        return replace(pbs, dialect=DIALECTS[kind])
     answer = run(pbs, "qstat", ["--version"])
     said = (answer.stdout + answer.stderr).strip()
-    version = said.partition("pbs_version = ")[2].split("\n")[0].strip()
-    if not version:
-        torque = said.startswith("Version: ") or "torque" in said.lower()
-        raise PbsError(
-            ErrorKind.OTHER,
-            f"{pbs.commands / 'qstat'} is {'TORQUE' if torque else 'not an OpenPBS or PBS Pro'}"
-            f" (`qstat --version` answers: {said.splitlines()[0] if said else 'nothing'})."
-            + (" TORQUE is not supported yet." if torque else ""),
-            "Put the commands of an OpenPBS or PBS Pro first on PATH, or use --pbs-singularity-pbs local.",
-        )
-    return Pbs(pbs.commands, pbs.environment, version)
+    for dialect in DIALECTS.values():
+        version = dialect.read_version(said)
+        if version is not None:
+            return replace(pbs, dialect=dialect, version=version)
+    raise PbsError(
+        ErrorKind.OTHER,
+        f"{pbs.commands / 'qstat'} is not an OpenPBS, a PBS Pro or a TORQUE"
+        f" (`qstat --version` answers: {said.splitlines()[0] if said else 'nothing'}).",
+        "Put the commands of one of these first on PATH, say which it is (--pbs-singularity-pbs openpbs or torque),"
+        " or use --pbs-singularity-pbs local.",
+    )
 
 
 def run_connected(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None = None) -> Answer:
@@ -89,7 +87,7 @@ def run_connected(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path
     answer: Answer = Retrying(
         stop=stop_after_attempt(3),
         wait=wait_exponential(PAUSE),
-        retry=retry_if_result(lambda answer: is_unconnected(answer.stdout, answer.stderr)),
+        retry=retry_if_result(pbs.dialect.is_unconnected),
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )(run, pbs, command, arguments, folder)
     return answer
@@ -132,7 +130,7 @@ def run(pbs: Pbs, command: str, arguments: Sequence[str], folder: Path | None = 
         ) from error
     # Not as text: a carriage return in a value would become a newline, and so perhaps another attribute
     out, err = (output.decode(errors="replace") for output in (stdout, stderr))
-    return Answer(command, process.returncode, out, err)
+    return Answer(command, process.returncode, out, err, pbs.dialect)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

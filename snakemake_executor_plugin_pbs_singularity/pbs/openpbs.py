@@ -1,6 +1,7 @@
-r"""The OpenPBS dialect: the arguments its commands take, what they print, and what their exit codes mean.
+r"""The dialect of OpenPBS and PBS Professional: the arguments that commands take, and what their failures mean.
 
-Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06; a name such as qstat.c is a file of its source.
+Pure. Numbers in brackets are transcripts of an OpenPBS 23.06.06; a name such as qstat.c is a file of its source. What
+``qstat`` prints is read in ``openpbs_answers.py``.
 
 Which ``qstat`` asks for many jobs. Named ids cost one connection and one reserved port *each* (20-MEASURES:
 about 500 of them within a minute stall every PBS client of the host for a minute, 17a). A listing without ids
@@ -8,52 +9,53 @@ is one connection, but brings every user's jobs with their environments and the 
 sends all ids as one request over one connection (qstat.c, E_opt) and brings these jobs only: 1000 subjobs in
 0.3 s and one port. JSON prints the first of several ids only (04d3), and is not always JSON (11, 18). So it is
 ``qstat -x -f -E -w ID...``, where ``-w`` keeps each attribute on one line and writes a newline in a value as
-``\n``, so that no value can pass for another attribute or another job. A qstat that does not know these two is
-asked without them, and the parser therefore also unwraps lines.
+``\n``, so that no value can pass for another attribute or another job.
+
+A PBS Pro 12 or 13 knows neither JSON nor these two; it is asked without them, and the parser therefore also unwraps
+lines. A site without a job history refuses ``-x``; it is asked without it.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from .answers import telling_lines
+from .dialect import Answer
 from .errors import ErrorKind
+from .ids import JOB_ID, QUEUE_NAME
+from .openpbs_answers import read_status, read_subjobs
 from .request import Chunk, Request
+from .submission import Submission
 
-JOB_ID = re.compile(r"\d+(?:\[\d*\])?\.[A-Za-z0-9._-]+")
-"""``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob."""
-QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_.:-]+)?")
+__all__ = [
+    "NAME",
+    "QUEUE_NAME",
+    "UNKNOWN_QUEUE_EXIT",
+    "describe_failure",
+    "interactive_arguments",
+    "is_nothing_to_delete",
+    "is_refusal",
+    "is_unconnected",
+    "is_unknown_queue",
+    "name_arguments",
+    "other_arguments",
+    "read_status",
+    "read_subjobs",
+    "read_version",
+    "request_arguments",
+    "select_of",
+    "status_arguments",
+    "subjob_name",
+    "submit_arguments",
+]
 
-NAME_LIMIT = 63
-"""Characters of a job name. OpenPBS takes 230 (05h2); ``qstat`` shows 15, file names take 255 bytes."""
-NAME_TAIL = 20
-"""Characters at the end of a name that are never cut: callers put what makes it unique there."""
-
-UNKNOWN_JOB_EXIT = 153
+NAME = "PBS"
 UNKNOWN_QUEUE_EXIT = 170
 
 
-@dataclass(frozen=True)
-class Submission:
-    """One ``qsub``: a job, or an array."""
-
-    script: Path
-    """The job script. PBS keeps a copy of it and sends it to every node: keep it small."""
-    name: str
-    """A name that ``job_name`` made, unique to this submission: ``find_by_name`` looks for it."""
-    output: Path
-    """Where what the script and PBS itself print goes when the job is over, unless it ends with 0: then PBS throws
-    it away, if it knows how to. The folder must be there, or PBS tries for half a minute. For an array
-    ``^array_index^`` in the name becomes the index, and an existing folder gets a file for each subjob
-    (``12[3].server.OU``); with a plain name the subjobs overwrite one another's."""
-    arguments: tuple[str, ...]
-    """The request, such as ``("-l", "select=1:ncpus=4", "-q", "long")``."""
-    workdir: Path
-    """The folder to submit from: PBS_O_WORKDIR of the job, which does not begin there by itself."""
-    size: int = 1
-    """Subjobs, whose PBS_ARRAY_INDEX counts from 0; 1 is a plain job, which has none (PBS takes no array of 1)."""
-    max_running: int | None = None
-    """How many subjobs of an array may run at a time; None leaves that to PBS. A PBS Pro before 20 refuses it."""
+def read_version(said: str) -> str | None:
+    """Give the version of ``pbs_version = 23.06.06``; None if something else is said."""
+    return said.partition("pbs_version = ")[2].split("\n")[0].strip() or None
 
 
 def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
@@ -89,88 +91,64 @@ def _chunk(chunk: Chunk, request: Request) -> str:
     return ":".join(text for wanted, text in parts if wanted)
 
 
-def job_name(text: str) -> str:
-    """Make a valid job name of any text, by cutting the middle of what is too long.
-
-    The last 20 characters survive if they are letters, digits or ``_.-``: put what makes it unique there.
-    """
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
-    if not re.match(r"[A-Za-z]", name):
-        name = f"j{name}"
-    if len(name) > NAME_LIMIT:
-        name = f"{name[: NAME_LIMIT - NAME_TAIL - 2]}..{name[-NAME_TAIL:]}"
-    return name
-
-
-def output_argument(output: Path, workdir: Path) -> tuple[str, Path]:
-    """Give the value of ``-o`` for an output file, and the folder that ``qsub`` must be run in for it.
-
-    ``qsub`` refuses a path with anything but printable ASCII, ``illegal -o value``, but only in what is written
-    there (prepare_path.c): of a relative path it does not mind the folder it completes it with. It is run in the
-    output's own folder only where that alone helps, as PBS_O_WORKDIR follows.
-    """
-    if _is_printable(str(output)):
-        return str(output), workdir
-    if output.is_relative_to(workdir) and _is_printable(str(output.relative_to(workdir))):
-        return f"./{output.relative_to(workdir)}", workdir
-    return f"./{output.name}", output.parent
-
-
-def _is_printable(text: str) -> bool:
-    return text.isascii() and text.isprintable()
-
-
-def submit_arguments(submission: Submission, output: str, *, leave_out_output: bool = True) -> list[str]:
+def submit_arguments(submission: Submission, output: str) -> list[str]:
     """Give the arguments of ``qsub``, with ``output`` as ``output_argument`` says.
 
     No ``-V`` and no ``-v``: every user of the cluster can read a job's variables and arguments (15a). With ``-R``
     the output of a job that ends with 0 is not copied, but thrown away on its node: an OpenPBS then ends 100
-    subjobs of ``true`` in 2.1 s, not in 4.5 s, with 10 ms less of processor time each. ``leave_out_output``
-    is for a ``qsub`` that does not know it.
+    subjobs of ``true`` in 2.1 s, not in 4.5 s, with 10 ms less of processor time each.
     """
     array = []
     if submission.size > 1:
         limit = "" if submission.max_running is None else f"%{submission.max_running}"
         array = ["-J", f"0-{submission.size - 1}{limit}"]
-    remove = ["-R", "oe"] if leave_out_output else []
-    options = [*array, "-N", submission.name, "-j", "oe", *remove, "-o", output]
+        output = f"{output}-^array_index^"  # as subjob_output says
+    options = [*array, "-N", submission.name, "-j", "oe", "-R", "oe", "-o", output]
     return [*submission.arguments, *options, str(submission.script)]
 
 
-def subjob_id(array_id: str, index: int) -> str:
-    """Give the id of a subjob: ``12[3].server`` of ``12[].server`` and 3; of what is no array, the id itself."""
-    return array_id.replace("[]", f"[{index}]", 1)
+def interactive_arguments(request: Sequence[str], name: str, script: Path) -> list[str]:
+    """Give the arguments of ``qsub`` for an interactive job that runs ``/bin/sh SCRIPT 0`` and then ends.
 
-
-def status_arguments(
-    ids: Collection[str], *, subjobs: bool = False, history: bool = True, express: bool = True
-) -> list[str]:
-    """Give the arguments of ``qstat`` that ask for these jobs; what the options are for stands above.
-
-    With ``subjobs`` for those of arrays too. Never without an id: that can loop for ever (transcript 16).
+    ``request`` are those that ask for something. A command after ``--`` is started in the place of the login shell, on
+    the job's terminal (start_exec.c).
     """
-    options = [*(["-x"] if history else []), "-f", *(["-t"] if subjobs else []), *(["-E", "-w"] if express else [])]
-    return [*options, *ids]
+    return ["-I", *request, "-N", name, "--", "/bin/sh", str(script), "0"]
 
 
-def name_arguments(name: str, user: str | None, *, history: bool = True) -> list[str]:
-    """Give the arguments of ``qselect`` that ask for the ids of a user's, or any, jobs and arrays of that name."""
-    return [*(["-x"] if history else []), *(["-u", user] if user else []), "-N", name]
+def status_arguments(ids: Collection[str], *, subjobs: bool = False) -> list[str]:
+    """Give the arguments of ``qstat`` that ask for jobs, with the subjobs of arrays if wanted.
 
-
-def deletable(ids: Iterable[str]) -> list[str]:
-    """Leave out what comes twice, and subjobs of arrays that are there themselves.
-
-    An array that stands in one ``qdel`` with subjobs of its own is not deleted, without a word (23.06.06).
+    Never without ids: with ``-t`` that makes an OpenPBS print everything for ever (16).
     """
-    unique = dict.fromkeys(ids)
-    return [job_id for job_id in unique if array_of(job_id) not in unique]
+    return ["-x", "-f", *(["-t"] if subjobs else []), "-E", "-w", *ids]
 
 
-def array_of(job_id: str) -> str | None:
-    """Give the id of a subjob's array; None for what is no subjob."""
-    array, subjobs = re.subn(r"\[\d+\]", "[]", job_id)
-    return array if subjobs else None
+def name_arguments(name: str | None, user: str | None) -> list[str]:
+    """Give the arguments of ``qselect`` that ask for jobs, of exactly this name unless that is None."""
+    return ["-x", *(["-N", name] if name else []), *(["-u", user] if user else [])]
+
+
+def subjob_name(name: str, index: int) -> str | None:
+    """Give nothing: ``qselect`` gives arrays by their names, and no subjobs."""
+    return None
+
+
+def other_arguments(arguments: Sequence[str], answer: Answer) -> list[str] | None:
+    """Leave out what an old ``qsub`` or ``qstat`` does not know, or a site without a history refuses."""
+    if answer.command == "qsub":
+        is_old = "invalid option" in answer.stderr and is_usage_complaint(answer)
+        return _without(arguments, "-R", "oe") if is_old and "-R" in arguments else None
+    if is_usage_complaint(answer) and "-E" in arguments:
+        return _without(arguments, "-E", "-w")
+    return _without(arguments, "-x") if is_history_off(answer.stderr) and "-x" in arguments else None
+
+
+def _without(arguments: Sequence[str], *words: str) -> list[str]:
+    """Leave out the first place where these words follow each other."""
+    places = range(len(arguments) - len(words) + 1)
+    place = next((place for place in places if tuple(arguments[place : place + len(words)]) == words), None)
+    return list(arguments) if place is None else [*arguments[:place], *arguments[place + len(words) :]]
 
 
 def is_nothing_to_delete(line: str) -> bool:
@@ -178,23 +156,36 @@ def is_nothing_to_delete(line: str) -> bool:
     return bool(re.search(r"Unknown Job Id|Job has finished|finished array subjob", line))
 
 
+def is_unknown_queue(answer: Answer) -> bool:
+    """Tell whether ``qstat -Q`` says that there is no such queue."""
+    return answer.exit_code == UNKNOWN_QUEUE_EXIT
+
+
 def is_history_off(stderr: str) -> bool:
     """Tell whether the server keeps no history and so refuses ``-x``, with exit code 0 (pbs_messages.c)."""
     return "not configured to maintain job history" in stderr
 
 
-def is_usage_complaint(exit_code: int, stderr: str) -> bool:
+def is_usage_complaint(answer: Answer) -> bool:
     """Tell whether a command did not know one of its options (04n, 05o)."""
-    return exit_code == 2 and "usage:" in stderr
+    return answer.exit_code == 2 and "usage:" in answer.stderr
 
 
-def is_unconnected(stdout: str, stderr: str) -> bool:
+def is_unconnected(answer: Answer) -> bool:
     """Tell whether a command failed before it could ask the server for anything (12, 13).
 
     By its words: ``qselect`` without a readable pbs.conf says so with exit code 0.
     """
-    words = re.search(r"cannot connect to server|Couldn't connect to cluster", stderr)
-    return words is not None and not JOB_ID.search(stdout)
+    return _cannot_connect(answer.stderr) and not JOB_ID.search(answer.stdout)
+
+
+def _cannot_connect(stderr: str) -> bool:
+    return bool(re.search(r"cannot connect to server|Couldn't connect to cluster", stderr))
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Tell whether a ``qsub`` that failed has certainly submitted nothing."""
+    return answer.exit_code in REFUSALS
 
 
 REFUSALS = {
@@ -226,53 +217,17 @@ _UNREACHABLE_REMEDY = (
 )
 
 
-def describe_failure(command: str, exit_code: int, stderr: str) -> tuple[ErrorKind, str, str]:
+def describe_failure(answer: Answer) -> tuple[ErrorKind, str, str]:
     """Give kind, problem and remedy of a command that failed."""
-    said = "; ".join(_telling_lines(stderr)) or "nothing"
-    problem = f"`{command}` failed with exit status {exit_code}. PBS says: {said}."
-    if is_unconnected("", stderr) or _UNREACHABLE_WORDS.search(said):
+    command, stderr = answer.command, answer.stderr
+    said = "; ".join(telling_lines(stderr)) or "nothing"
+    problem = f"`{command}` failed with exit status {answer.exit_code}. PBS says: {said}."
+    if _cannot_connect(stderr) or _UNREACHABLE_WORDS.search(said):
         return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
     if "Unknown Job Id" in stderr:
         return ErrorKind.UNKNOWN_JOB, problem, ""
     if command == "qsub":
-        return ErrorKind.REFUSED, problem, REFUSALS.get(exit_code, "")
+        return ErrorKind.REFUSED, problem, REFUSALS.get(answer.exit_code, "")
     if "Unauthorized Request" in stderr:
         return ErrorKind.REFUSED, problem, "It belongs to somebody else."
     return ErrorKind.OTHER, problem, ""
-
-
-def _telling_lines(stderr: str) -> list[str]:
-    """Leave out the usage that some complaints are followed by, and say nothing twice."""
-    words = re.split(r"^usage:", stderr, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = [line.strip().rstrip(".") for line in words.splitlines()]
-    return list(dict.fromkeys(line for line in lines if line))[:5]
-
-
-_USER = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
-_SYSTEM = ("KRB5CCNAME", "KRB5_CONFIG", "LD_LIBRARY_PATH")
-_PBS = (
-    *("PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_HOME", "PBS_PRIMARY", "PBS_SECONDARY", "PBS_SERVER"),
-    *("PBS_BATCH_SERVICE_PORT", "PBS_BATCH_SERVICE_PORT_DIS", "PBS_MANAGER_SERVICE_PORT"),
-    *("PBS_AUTH_METHOD", "PBS_ENCRYPT_METHOD", "PBS_SUPPORTED_AUTH_METHODS", "PBS_GSS_USER_CREDENTIALS_BIN"),
-    *("PBS_INTERACTIVE_AUTH_METHOD", "PBS_INTERACTIVE_ENCRYPT_METHOD"),
-    *("PBS_LEAF_NAME", "PBS_LEAF_ROUTERS", "PBS_OUTPUT_HOST_NAME", "PBS_PUBLIC_HOST_NAME", "PBS_SERVER_HOST_NAME"),
-    "PBS_TMPDIR",
-    "PBS_JOBID",
-)
-_PASSED_ON = frozenset((*_USER, *_SYSTEM, *_PBS))
-_LOCAL_PREFIX = "PBS_SINGULARITY_LOCAL_"
-
-
-def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give what PBS's commands run with: what they need of an environment, and nothing else of it.
-
-    What they read is listed in pbs_loadconf.c. ``qsub`` copies HOME, LANG, LOGNAME, PATH, MAIL, SHELL and TZ into
-    the job as PBS_O_*, where everybody can read them (15a); MAIL is not needed. Of the variables of a job that
-    Snakemake itself may run in, only PBS_JOBID stays: with it ``qsub`` leaves no background process on the node
-    (qsub.c), and the new job gets its own. PBS_DPREFIX, which says what a script's ``#PBS`` is, does not.
-    The locale is C, in which ``qstat`` prints all bytes as they are.
-    """
-    passed = {
-        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_LOCAL_PREFIX)
-    }
-    return passed | {"LC_ALL": "C"}

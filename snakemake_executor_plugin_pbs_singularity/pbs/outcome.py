@@ -1,30 +1,11 @@
 """States of PBS jobs, how they ended, and what keeps them from going on; ``explain.py`` puts that into words.
 
-Pure. All numbers are OpenPBS's and PBS Professional's, as measured (transcripts 02, 08, 09, 10) and as in its
-``job.h``; TORQUE has others for the same ends (-11 for the walltime), so nothing here may be asked about its jobs.
-What the exit codes of commands mean, which no PBS has a part in, stands in ``reporting/exit_codes.py``.
+Pure, and the same for all kinds of PBS: each dialect turns its own numbers and words into these. What the exit codes
+of commands mean, which no PBS has a part in, stands in ``reporting/exit_codes.py``.
 """
 
-import signal
 from dataclasses import dataclass, field
 from enum import Enum
-
-KILLED_NCPUS_BURST, KILLED_NCPUS, KILLED_VMEM, KILLED_MEM, KILLED_CPUT, KILLED_WALLTIME = range(-24, -30, -1)
-"""``Exit_status`` of jobs that OpenPBS ended for using more than they asked for."""
-DELETED = 256 + signal.SIGTERM
-"""``qdel`` while running, whatever the job makes of the signal (transcript 08c)."""
-DELETED_BY_FORCE = 256 + signal.SIGKILL
-"""``qdel -W force``, or a job that did not heed the first signal (transcript 08f2)."""
-MOVED_AND_OVER = 92
-"""Substate of a job that was moved to another server and is over there (``job.h``)."""
-TERMINATED = 91
-"""Substate of what was deleted. Its exit status is then not always 271: that of a subjob may be its shell's, 143,
-or 1 if it never ran (transcript 08n); that of a job deleted in its first seconds is 0 (seen on 23.06.06)."""
-FAILED = 93
-"""Substate of what did not end well. Without an exit status: its node was lost and it must not run twice (``qsub
--r n``; node_manager.c, svr_setjob_histinfo)."""
-WAITS_FOR_ANOTHER = 22
-"""Substate of a job that is held as it depends on another (``qsub -W depend=``; ``job.h``)."""
 
 
 class Hindrance(Enum):
@@ -42,8 +23,9 @@ class State(Enum):
 
     QUEUED = "queued"
     HELD = "held"
+    """By somebody, who has to release it."""
     WAITING = "waiting"
-    """For a time the user asked for (``qsub -a``)."""
+    """For a time or for another job, as the user asked for (``qsub -a``, ``-W depend=``)."""
     TRANSIT = "in transit"
     """On its way to another server."""
     RUNNING = "running"
@@ -54,8 +36,33 @@ class State(Enum):
     """Final: what is said of a finished job never changes, there is no need to ask again."""
     MOVED = "moved"
     """Given to another server, which alone knows how it ends."""
+    OVER_ELSEWHERE = "over on another server"
+    """Given to another server, which alone knows how it ended."""
     UNKNOWN = "unknown"
-    """PBS itself says it knows no such job: never existed, or its history is off or purged."""
+    """PBS itself says it knows no such job: never existed, or it keeps none that are over (any more)."""
+
+
+class Cause(Enum):
+    """Why PBS ended a job that did not end by itself."""
+
+    WALLTIME = "walltime"
+    CPUT = "processor time"
+    MEMORY = "memory"
+    VIRTUAL_MEMORY = "virtual memory"
+    CORES = "cores"
+    FAULT = "fault of PBS or of the site"
+    """It could not be started, or not be run to its end; ``JobStatus.reason`` says more."""
+    NODE_LOST = "node lost"
+    """Its node was lost, and it is not run again."""
+    SIGNAL = "signal"
+    """Somebody sent it one through PBS; ``JobStatus.reason`` says which."""
+    DELETED = "deleted while it ran"
+    DELETED_WAITING = "deleted before it ran"
+    KILLED = "killed"
+    """Deleted by force, or it did not heed the first signal."""
+
+
+_CUT_SHORT = {Cause.WALLTIME, Cause.CPUT, Cause.MEMORY, Cause.VIRTUAL_MEMORY, Cause.CORES, Cause.FAULT}
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,18 @@ class JobStatus:
 
     state: State
     exit_status: int | None = None
-    """None: PBS gave none, because it is not over or was deleted before it ran. Always None for an array,
-    as PBS gives it the status of its last subjob (transcript 03m)."""
+    """The job's own if there is no ``cause``, else a number of this PBS. None: PBS gave none. Always None for an
+    array, as OpenPBS gives it the status of its last subjob (transcript openpbs/03m)."""
+    cause: Cause | None = None
+    """Why PBS ended it; None if it did not, or is not over."""
+    reason: str = ""
+    """More about the cause or about what keeps it waiting, in words."""
+    deleted_by: str | None = None
+    """``user@host``, if PBS tells who deleted it."""
+    waits_for: Hindrance | None = None
+    """Why PBS does not start it, if it says something worth knowing."""
     comment: str | None = None
+    """What PBS itself says, in its own words."""
     queue: str | None = None
     exec_host: str | None = None
     """Where it runs or ran, as PBS writes it: ``node1/0*4+node2/0*4``."""
@@ -87,29 +103,33 @@ class JobStatus:
     asked: Usage = field(default_factory=Usage)
     run_count: int = 0
     """How often PBS started it; more than 1 if a node was lost and it began again."""
-    substate: int | None = None
     is_array: bool = False
     """This is the array itself (``12[].server``), not one of its subjobs."""
-    subjobs_over: int | None = None
-    """Of an array, how many subjobs are over, however they ended. None for a FINISHED one, of which all are: PBS
-    says 0 then (transcript 03g)."""
+    subjobs_left: int | None = None
+    """Of an array, how many subjobs PBS has that are not over; None if it does not say."""
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether PBS will not run it any more, or does not know it."""
+        return self.state in (State.FINISHED, State.UNKNOWN, State.OVER_ELSEWHERE)
 
     @property
     def succeeded(self) -> bool:
         """Tell whether PBS says that it ended by itself and well.
 
-        Exit status 0 is not enough: a job that is deleted in its first seconds has that too.
+        Exit status 0 is not enough: a job that is deleted in its first seconds has that too on OpenPBS.
         """
-        return self.state is State.FINISHED and self.exit_status == 0 and not self.ended_by_pbs
+        return self.state is State.FINISHED and self.exit_status == 0 and self.cause is None
 
     @property
     def ended_by_pbs(self) -> bool:
-        """Tell whether PBS ended it: for a limit (negative), by a signal (above 256), or as it was deleted."""
-        if self.state is not State.FINISHED or self.is_array:
-            return False
-        if self.exit_status is None or self.substate == TERMINATED:
-            return True
-        return self.exit_status < 0 or self.exit_status > 256
+        """Tell whether PBS ended it: for a limit, by a signal, or as it was deleted."""
+        return self.state is State.FINISHED and not self.is_array and self.cause is not None
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Tell whether PBS ended it for a limit or for a fault that is not its own: nobody wanted it deleted."""
+        return self.ended_by_pbs and self.cause in _CUT_SHORT
 
 
 @dataclass(frozen=True)
@@ -128,18 +148,12 @@ class Verdict:
 def hindrance(status: JobStatus) -> Hindrance | None:
     """Tell what keeps a job or an array from going on; None if it goes on, or simply waits its turn.
 
-    PBS accepts requests that no node can ever fulfil and lets them wait for ever (transcripts 05c, 05v). A job that
-    waits for another, as its pbs_extra may ask, does what it was asked to.
+    OpenPBS accepts requests that no node can ever fulfil and lets them wait for ever (transcripts openpbs/05c, 05v).
     """
-    comment = status.comment or ""
     if status.state is State.HELD:
-        return None if status.substate == WAITS_FOR_ANOTHER else Hindrance.HELD
+        return Hindrance.HELD
     if status.state is State.SUSPENDED:
         return Hindrance.SUSPENDED
     if status.state is State.MOVED:
         return Hindrance.MOVED
-    if status.state is not State.QUEUED:
-        return None
-    if "Can Never Run" in comment:
-        return Hindrance.NEVER_RUNS
-    return Hindrance.QUEUE_STOPPED if "Queue not started" in comment else None
+    return status.waits_for if status.state is State.QUEUED else None

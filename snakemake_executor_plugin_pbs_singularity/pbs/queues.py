@@ -3,7 +3,7 @@
 from .answers import parse_blocks
 from .commands import Pbs, run_connected
 from .errors import ErrorKind, PbsError
-from .openpbs import QUEUE_NAME, UNKNOWN_QUEUE_EXIT
+from .ids import QUEUE_NAME
 
 
 def check_queue(pbs: Pbs, queue: str) -> None:
@@ -14,7 +14,7 @@ def check_queue(pbs: Pbs, queue: str) -> None:
     if not QUEUE_NAME.fullmatch(queue):
         raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.", _choose(pbs))
     answer = run_connected(pbs, "qstat", ["-Q", "-f", queue])
-    if answer.exit_code == UNKNOWN_QUEUE_EXIT:
+    if pbs.dialect.is_unknown_queue(answer):
         raise PbsError(ErrorKind.REFUSED, f"There is no queue {queue!r}.", _choose(pbs))
     if answer.exit_code != 0:
         raise answer.error()

@@ -20,6 +20,8 @@ _NO_RUNTIME = re.compile(
 """What our script says of a runtime that the node does not have, and what a shell says."""
 _NO_SETUP = re.compile(r"The commands of --pbs-singularity-node-setup failed with (?P<status>.+) on the node ")
 """What it says of a node that the site's commands could not make ready."""
+_NO_MEMORY = re.compile(r"\bMemoryError\b|Cannot allocate memory|std::bad_alloc|OutOfMemoryError")
+"""What programs say to whom the system gives no more memory; TORQUE makes `mem` such a limit."""
 _OF_THE_PROGRAM = "Its meaning is that of the command; look in the log."
 _SIGNALS = {
     signal.SIGKILL: ("it was killed (signal 9), most often because memory ran out.", ""),
@@ -63,6 +65,8 @@ def explain_code(
     problem, remedy = _meaning(code, image, log)
     if code == 128 + signal.SIGKILL:
         remedy = raise_memory(status)
+    elif any(_NO_MEMORY.search(line) for line in log):
+        problem, remedy = ": its log says that it was given no more memory.", raise_memory(status)
     return Verdict(f"Exit code {code}{problem}{used_in_words(status)}", remedy)
 
 

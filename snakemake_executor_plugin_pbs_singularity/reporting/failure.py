@@ -29,7 +29,7 @@ def explain(
         return refused
     by_pbs = explain_exit(over.status) if over.status is not None else None
     if over.status is not None and by_pbs is not None and tasks > 1:
-        is_limit = (over.status.exit_status or 0) < 0
+        is_limit = over.status.was_cut_short
         by_pbs = Verdict(
             f"{by_pbs.problem} It was a bundle of {tasks} tasks, with the runtime of all and the memory of one.",
             "Raise the rule's runtime or mem_mb, whichever was too little, or lower bundle."

@@ -109,7 +109,7 @@ until [ -r "$script" ] || [ "$waited" -ge 60 ]; do
     sleep 1
     waited=$((waited + 1))
 done
-exec /bin/sh "$script" "${{PBS_ARRAY_INDEX:-0}}"
+exec /bin/sh "$script" "${{PBS_ARRAY_INDEX:-${{PBS_ARRAYID:-0}}}}"
 """
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..pbs import subjob_output
 from ..text import one_line
 
 STATE = Path(".snakemake", "pbs-singularity")
@@ -92,12 +93,13 @@ class RunFolder:
         """Give the file for what a task writes."""
         return self.logs / _file_name(rule) / f"{_file_name(wildcards) or 'job'}.{token}.log"
 
-    def pbs_log(self, batch: str, index: int | str | None) -> Path:
+    def pbs_log(self, batch: str, index: int | None) -> Path:
         """Give the file for what PBS writes of a job, or of the subjob of an index.
 
         It comes after the job's end, when the task is long reported.
         """
-        return self.pbs / (f"{batch}.log" if index is None else f"{batch}.{index}.log")
+        path = self.pbs / f"{batch}.log"
+        return path if index is None else subjob_output(path, index)
 
     def remove(self) -> None:
         """Remove what only the run itself needs; logs stay."""

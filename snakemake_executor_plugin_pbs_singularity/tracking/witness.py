@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..pbs import JobStatus, State
-from ..pbs.outcome import MOVED_AND_OVER
 
 LATEST = 30.0
 """Seconds that a record may be late, at least, before a job that PBS says ended well counts as one without."""
@@ -92,7 +91,7 @@ def patience(status: JobStatus, grace: float) -> float:
 
     Longer where nothing else speaks of failure: the record is then more likely late than missing.
     """
-    is_probably_well = status.succeeded or status.state in (State.UNKNOWN, State.MOVED)
+    is_probably_well = status.succeeded or status.state in (State.UNKNOWN, State.OVER_ELSEWHERE)
     return max(grace, LATEST) if is_probably_well else grace
 
 
@@ -103,7 +102,7 @@ def judge(status: JobStatus | None, seconds_over: float, grace: float, *, bundle
     it is that of a bundle: the records of those before it may be late. `status` is what PBS said last, None if it
     was not asked or did not answer; `seconds_over` is how long it has been saying that the job is over.
     """
-    if status is None or not is_over(status):
+    if status is None or not status.is_over:
         return None
     if (status.ended_by_pbs and not bundled) or seconds_over >= patience(status, grace):
         return Over(None, status)
@@ -116,11 +115,5 @@ def was_untouched(over: Over, token: str, unended: Sequence[str]) -> bool:
     PBS ended the bundle, for a limit or as its node was lost, while the first of the tasks without a record ran.
     What somebody deleted is deleted whole; and where PBS says that the job ended by itself, records are lost.
     """
-    code = over.status.exit_status if over.status is not None else None
-    return over.record is None and code is not None and code < 0 and token != unended[0]
-
-
-def is_over(status: JobStatus) -> bool:
-    """Tell whether PBS will not run the job any more, or does not know it."""
-    is_over_elsewhere = status.state is State.MOVED and status.substate == MOVED_AND_OVER
-    return status.state in (State.FINISHED, State.UNKNOWN) or is_over_elsewhere
+    was_cut_short = over.status is not None and over.status.was_cut_short
+    return over.record is None and was_cut_short and token != unended[0]

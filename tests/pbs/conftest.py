@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def pbs(pbs_environment: dict[str, str]) -> Pbs:
 def made_pbs(tmp_path: Path) -> Callable[..., Pbs]:
     """Make a PBS of shell scripts, one for each command; those not given fail."""
 
-    def make(**scripts: str) -> Pbs:
+    def make(kind: str = "openpbs", **scripts: str) -> Pbs:
         folder = tmp_path / "made-pbs"
         folder.mkdir(exist_ok=True)
         for name in ("qsub", "qstat", "qdel", "qselect"):
@@ -37,7 +38,7 @@ def made_pbs(tmp_path: Path) -> Callable[..., Pbs]:
             script = scripts.get(name, "echo not expected >&2; exit 99")
             command.write_text(f'#!/bin/sh\ncd "$(dirname "$0")"; echo "$@" >> {name}.calls\n{script}\n')
             command.chmod(0o755)
-        found = find_pbs({"PATH": f"{folder}:{os.environ['PATH']}"}, check=False)
-        return Pbs(found.commands, found.environment, "made", time_limit=5)
+        found = find_pbs({"PATH": f"{folder}:{os.environ['PATH']}"}, kind)
+        return replace(found, version="made", time_limit=5)
 
     return make

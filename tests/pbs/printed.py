@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-TRANSCRIPTS = Path(__file__).parents[1] / "transcripts" / "openpbs"
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 LINE = 78
 
 
@@ -19,8 +19,46 @@ class Transcript:
 
 def transcript(name: str) -> Transcript:
     """Read a transcript by the beginning of its file name."""
-    (path,) = TRANSCRIPTS.glob(f"{name}*.txt")
+    (path,) = (TRANSCRIPTS / "openpbs").glob(f"{name}*.txt")
     return _read(path)
+
+
+def torque_transcripts(name: str) -> list[Transcript]:
+    """Read all commands of a transcript of TORQUE, by the beginning of its file name."""
+    (path,) = (TRANSCRIPTS / "torque").glob(f"{name}*.txt")
+    pattern = r"^\$ (.*)\n--- stdout\n([\s\S]*?)--- stderr\n([\s\S]*?)--- exit: (-?\d+)"
+    found = re.findall(pattern, path.read_text(errors="replace"), re.MULTILINE)
+    assert found, path
+    return [Transcript(command, stdout, stderr, int(code)) for command, stdout, stderr, code in found]
+
+
+def torque_transcript(name: str, command: str) -> Transcript:
+    """Read the first command of a transcript of TORQUE that has these words in it."""
+    return next(one for one in torque_transcripts(name) if command in one.command)
+
+
+def xml(*jobs: tuple[str, Mapping[str, str]]) -> str:
+    """Print jobs as one document of TORQUE's `qstat -x` does (MXML.c)."""
+    printed = (f"<Job>{_element('Job_Id', job_id)}{''.join(_nested(attributes))}</Job>" for job_id, attributes in jobs)
+    return f'<?xml version="1.0"?>\n<Data>{"".join(printed)}</Data>\n'
+
+
+def _nested(attributes: Mapping[str, str]) -> list[str]:
+    parts: dict[str, list[str]] = {}
+    for name, value in attributes.items():
+        head, _, rest = name.partition(".")
+        parts.setdefault(head, []).append(_element(rest, value) if rest else _escaped(value))
+    return [f"<{name}>{''.join(values)}</{name}>" for name, values in parts.items()]
+
+
+def _element(name: str, value: str) -> str:
+    return f"<{name}>{_escaped(value)}</{name}>"
+
+
+def _escaped(value: str) -> str:
+    for character, escape in {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}.items():
+        value = value.replace(character, escape)
+    return value
 
 
 def observed(name: str) -> Transcript:

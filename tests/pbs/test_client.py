@@ -100,15 +100,15 @@ def test_a_job_runs_and_its_exit_status_is_told(pbs: Pbs, submit_script: Submit,
 
 def test_only_what_did_not_end_well_leaves_an_output(pbs: Pbs, submit_script: Submit, tmp_path: Path) -> None:
     script = "echo out; echo err >&2; exit $PBS_ARRAY_INDEX"
-    wait_for(pbs, submit_script(script, size=2, output="out.^array_index^"), is_over)
-    assert wait_for_file(tmp_path / "out.1") == "out\nerr\n"
-    assert not (tmp_path / "out.0").exists()
+    wait_for(pbs, submit_script(script, size=2, output="out"), is_over)
+    assert wait_for_file(tmp_path / "out-1") == "out\nerr\n"
+    assert not (tmp_path / "out-0").exists()
 
 
 def test_each_subjob_of_an_array_tells_its_own_end(pbs: Pbs, submit_script: Submit) -> None:
-    array = submit_script("exit $PBS_ARRAY_INDEX", size=3, output="out.^array_index^")
+    array = submit_script("exit $PBS_ARRAY_INDEX", size=3, output="out")
     told = wait_for(pbs, array, is_over)
-    assert (told.is_array, told.exit_status, told.subjobs_over) == (True, None, None)
+    assert (told.is_array, told.exit_status, told.subjobs_left) == (True, None, None)
     wanted = {subjob_id(array, index): index for index in range(3)}
     assert {name: job.exit_status for name, job in status(pbs, wanted).items()} == wanted
     assert {name: job.exit_status for name, job in subjob_status(pbs, array).items()} == wanted
@@ -116,15 +116,15 @@ def test_each_subjob_of_an_array_tells_its_own_end(pbs: Pbs, submit_script: Subm
 
 def test_an_array_tells_how_many_of_its_subjobs_are_over(pbs: Pbs, submit_script: Submit, tmp_path: Path) -> None:
     ends = f"[ $PBS_ARRAY_INDEX != 0 ] || exit 3; until [ -e {tmp_path}/end ]; do sleep 0.2; done"
-    array = submit_script(ends, size=4, output="out.^array_index^", max_running=2)
-    assert wait_for(pbs, array, lambda told: told.subjobs_over == 1).state is State.RUNNING
+    array = submit_script(ends, size=4, output="out", max_running=2)
+    assert wait_for(pbs, array, lambda told: told.subjobs_left == 3).state is State.RUNNING
     delete(pbs, [subjob_id(array, 3)])
-    assert wait_for(pbs, array, lambda told: told.subjobs_over == 2).state is State.RUNNING
+    assert wait_for(pbs, array, lambda told: told.subjobs_left == 2).state is State.RUNNING
     states = {name: job.state for name, job in subjob_status(pbs, array).items()}
     wanted = [State.FINISHED, State.RUNNING, State.RUNNING, State.FINISHED]
     assert states == {subjob_id(array, index): state for index, state in enumerate(wanted)}
     (tmp_path / "end").touch()
-    assert wait_for(pbs, array, is_over).subjobs_over is None
+    assert wait_for(pbs, array, is_over).subjobs_left is None
 
 
 def test_no_more_subjobs_run_at_a_time_than_may(pbs: Pbs, submit_script: Submit) -> None:

@@ -297,15 +297,21 @@ def test_commands_that_are_missing_are_named() -> None:
     assert "--pbs-singularity-pbs local" in caught.value.remedy
 
 
-def test_torque_is_refused_in_words(made_pbs: MakePbs) -> None:
+def test_a_torque_is_taken_with_its_version(made_pbs: MakePbs) -> None:
     folder = made_pbs(qstat="echo 'Version: 6.1.3.h5'; echo 'Commit: '").commands
-    with pytest.raises(PbsError, match="TORQUE is not supported yet"):
-        find_pbs({"PATH": f"{folder}:/usr/bin:/bin"})
+    assert find_pbs({"PATH": f"{folder}:/usr/bin:/bin"}).title == "TORQUE 6.1.3.h5"
+
+
+@pytest.mark.parametrize("kind", ["openpbs", "torque"])
+def test_a_kind_that_is_named_is_believed_unasked(made_pbs: MakePbs, kind: str) -> None:
+    pbs = made_pbs(qstat="echo 'SGE 8.1.9'")
+    assert find_pbs({"PATH": f"{pbs.commands}:/usr/bin:/bin"}, kind).dialect.__name__.endswith(kind)  # type: ignore[attr-defined]
+    assert calls(pbs, "qstat") == []
 
 
 def test_another_batch_system_is_refused_in_its_own_words(made_pbs: MakePbs) -> None:
     folder = made_pbs(qstat="echo 'SGE 8.1.9'").commands
-    with pytest.raises(PbsError, match=r"not an OpenPBS or PBS Pro .*SGE 8\.1\.9"):
+    with pytest.raises(PbsError, match=r"not an OpenPBS, a PBS Pro or a TORQUE .*SGE 8\.1\.9"):
         find_pbs({"PATH": f"{folder}:/usr/bin:/bin"})
 
 

@@ -15,27 +15,23 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     Submission,
     Usage,
     job_name,
+    openpbs,
+    subjob_id,
 )
-from snakemake_executor_plugin_pbs_singularity.pbs.answers import (
-    parse_answer,
-    parse_blocks,
-    parse_duration,
-    parse_job_id,
-    parse_jobs,
-    parse_size,
-)
+from snakemake_executor_plugin_pbs_singularity.pbs.answers import parse_blocks, parse_duration, parse_size
+from snakemake_executor_plugin_pbs_singularity.pbs.dialect import Answer
+from snakemake_executor_plugin_pbs_singularity.pbs.environment import command_environment
+from snakemake_executor_plugin_pbs_singularity.pbs.ids import deletable, parse_job_id
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
-    NAME_TAIL,
-    command_environment,
-    deletable,
     describe_failure,
     is_nothing_to_delete,
     is_unconnected,
     is_usage_complaint,
-    output_argument,
-    subjob_id,
+    status_arguments,
     submit_arguments,
 )
+from snakemake_executor_plugin_pbs_singularity.pbs.openpbs_answers import parse_jobs, read_status
+from snakemake_executor_plugin_pbs_singularity.pbs.submission import NAME_TAIL, output_argument
 
 from .printed import observed, transcript, wide, wrapped
 
@@ -45,6 +41,15 @@ RESERVED = {"job_state", "Exit_status"}
 ATTRIBUTES = st.dictionaries(
     st.from_regex(r"[A-Za-z_]{1,12}(\.[a-z_]{1,9})?", fullmatch=True).filter(lambda n: n not in RESERVED), VALUES
 )
+
+
+def answered(command: str, exit_code: int, stdout: str = "", stderr: str = "") -> Answer:
+    return Answer(command, exit_code, stdout, stderr, openpbs)
+
+
+def read(ids: list[str], exit_code: int, stdout: str, stderr: str, *, express: bool = True) -> dict[str, JobStatus]:
+    arguments = status_arguments(ids) if express else ["-x", "-f", *ids]
+    return dict(read_status(ids, arguments, answered("qstat", exit_code, stdout, stderr)).jobs)
 
 
 # Names
@@ -97,7 +102,20 @@ def test_qsub_is_run_elsewhere_only_if_nothing_else_helps() -> None:
 def test_more_than_one_subjob_make_an_array(size: int, max_running: int | None, arguments: list[str]) -> None:
     submission = Submission(Path("s"), "name", Path("out"), ("-q", "long"), Path("/"), size, max_running)
     given = submit_arguments(submission, "out")
-    assert given == ["-q", "long", *arguments, "-N", "name", "-j", "oe", "-R", "oe", "-o", "out", "s"]
+    assert given == [
+        "-q",
+        "long",
+        *arguments,
+        "-N",
+        "name",
+        "-j",
+        "oe",
+        "-R",
+        "oe",
+        "-o",
+        "out" if size == 1 else "out-^array_index^",
+        "s",
+    ]
 
 
 def test_a_subjob_is_named_by_its_array_and_index() -> None:
@@ -106,7 +124,7 @@ def test_a_subjob_is_named_by_its_array_and_index() -> None:
 
 def test_a_running_array_and_its_subjobs_are_read_from_one_answer() -> None:
     jobs = parse_jobs(observed("qstat-x-f-t-E-w").stdout)
-    assert {job_id: (job.state, job.exit_status, job.subjobs_over) for job_id, job in jobs.items()} == {
+    assert {job_id: (job.state, job.exit_status, job.subjobs_left) for job_id, job in jobs.items()} == {
         "1729[].vm": (State.RUNNING, None, 2),
         "1729[0].vm": (State.FINISHED, 3, None),
         "1729[1].vm": (State.RUNNING, None, None),
@@ -120,14 +138,14 @@ def test_the_size_of_arrays_that_a_queue_takes_is_read() -> None:
     assert (name, attributes["max_array_size"]) == ("workq", "5")
 
 
-def test_the_subjobs_that_are_over_are_counted_while_the_array_is_not() -> None:
+def test_the_subjobs_that_are_left_are_counted_while_the_array_is_not_over() -> None:
     counts = {"array_state_count": "Queued:997 Running:0 Exiting:0 Expired:3"}
     jobs = parse_jobs(
         wide("1[].vm", {"job_state": "H"} | counts)
         + wide("2[].vm", ENDED | counts)
         + wide("3[].vm", {"job_state": "B", "array_state_count": "nonsense"})
     )
-    assert {job_id: job.subjobs_over for job_id, job in jobs.items()} == {"1[].vm": 3, "2[].vm": None, "3[].vm": None}
+    assert {job_id: job.subjobs_left for job_id, job in jobs.items()} == {"1[].vm": 997, "2[].vm": None, "3[].vm": None}
 
 
 # Job ids
@@ -161,7 +179,6 @@ def test_a_finished_job_is_read() -> None:
             used=Usage(walltime=1, cput=0, mem=0, ncpus=1),
             asked=Usage(ncpus=1),
             run_count=1,
-            substate=92,
         )
     }
 
@@ -267,34 +284,34 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
 
 def test_an_unknown_job_among_known_ones_is_named() -> None:
     seen = transcript("04d2-")
-    told = parse_answer(["999999.vm"], 153, "", seen.stderr, express=False)
+    told = read(["999999.vm"], 153, "", seen.stderr, express=False)
     assert told == {"999999.vm": JobStatus(State.UNKNOWN)}
 
 
 def test_without_express_only_the_ids_named_are_unknown() -> None:
     seen = transcript("04e-")
-    told = parse_answer(["999997.vm", "999998.vm", "5.vm"], 153, "", seen.stderr, express=False)
+    told = read(["999997.vm", "999998.vm", "5.vm"], 153, "", seen.stderr, express=False)
     assert sorted(told) == ["999997.vm", "999998.vm"]
 
 
 def test_with_express_one_name_stands_for_all_that_were_asked_for() -> None:
-    told = parse_answer(["1.vm", "2.vm"], 153, "", "qstat: Unknown Job Id 2.vm\n")
+    told = read(["1.vm", "2.vm"], 153, "", "qstat: Unknown Job Id 2.vm\n")
     assert told == {"1.vm": JobStatus(State.UNKNOWN), "2.vm": JobStatus(State.UNKNOWN)}
 
 
 def test_silence_about_a_job_says_nothing() -> None:
-    assert list(parse_answer(["1.vm", "2.vm"], 0, wide("1.vm", ENDED), "")) == ["1.vm"]
+    assert list(read(["1.vm", "2.vm"], 0, wide("1.vm", ENDED), "")) == ["1.vm"]
 
 
 @pytest.mark.parametrize("name", ["12b-", "12c-", "12c2-", "13a-", "13b-", "13c-", "13d-", "14a-"])
 def test_a_server_that_is_away_says_nothing_about_any_job(name: str) -> None:
     seen = transcript(name)
-    assert parse_answer(["1.vm", "2.vm", "3.vm"], seen.exit_code, seen.stdout, seen.stderr) == {}
+    assert read(["1.vm", "2.vm", "3.vm"], seen.exit_code, seen.stdout, seen.stderr) == {}
 
 
 @given(st.integers(), st.text(), st.text())
 def test_no_answer_makes_a_job_unknown_but_the_words_for_it(exit_code: int, stdout: str, stderr: str) -> None:
-    told = parse_answer(["1.vm"], exit_code, stdout, stderr)
+    told = read(["1.vm"], exit_code, stdout, stderr)
     assert told == {} or "Unknown Job Id 1.vm" in stderr
 
 
@@ -329,7 +346,7 @@ def test_numbers_that_are_none_are_none(text: str) -> None:
 @pytest.mark.parametrize("name", ["05a-", "05b-", "05e-", "05f-", "05g-", "05i-", "05k-", "06a-", "06c-", "06d-"])
 def test_a_refusal_is_told_in_the_words_of_pbs_with_a_remedy(name: str) -> None:
     seen = transcript(name)
-    kind, problem, remedy = describe_failure("qsub", seen.exit_code, seen.stderr)
+    kind, problem, remedy = describe_failure(answered("qsub", seen.exit_code, "", seen.stderr))
     assert kind is ErrorKind.REFUSED
     assert seen.stderr.splitlines()[0].strip() in problem
     assert remedy
@@ -340,27 +357,27 @@ def test_a_refusal_is_told_in_the_words_of_pbs_with_a_remedy(name: str) -> None:
 )
 def test_an_array_that_is_refused_is_told_in_the_words_of_pbs_with_a_remedy(name: str) -> None:
     seen = observed(name)
-    kind, problem, remedy = describe_failure("qsub", seen.exit_code, seen.stderr)
+    kind, problem, remedy = describe_failure(answered("qsub", seen.exit_code, "", seen.stderr))
     assert (kind, seen.stderr.strip() in problem) == (ErrorKind.REFUSED, True)
     assert "fewer" in remedy
 
 
 def test_the_usage_of_a_command_is_not_repeated() -> None:
     seen = transcript("05i-")
-    assert "date_time" not in describe_failure("qsub", seen.exit_code, seen.stderr)[1]
+    assert "date_time" not in describe_failure(answered("qsub", seen.exit_code, "", seen.stderr))[1]
 
 
 @pytest.mark.parametrize("name", ["12b-", "12d-", "12e-", "12f-", "13a-", "13c-", "13d-"])
 def test_a_server_that_is_away_is_unreachable(name: str) -> None:
     seen = transcript(name)
     command = seen.command.split()[-1] if name.startswith("12") else "qstat"
-    assert is_unconnected(seen.stdout, seen.stderr)
-    assert describe_failure(command, seen.exit_code, seen.stderr)[0] is ErrorKind.UNREACHABLE
+    assert is_unconnected(answered("qstat", seen.exit_code, seen.stdout, seen.stderr))
+    assert describe_failure(answered(command, seen.exit_code, "", seen.stderr))[0] is ErrorKind.UNREACHABLE
 
 
 def test_the_stall_for_lack_of_ports_is_no_failure() -> None:
     seen = transcript("17b-")
-    assert not is_unconnected(seen.stdout, seen.stderr)
+    assert not is_unconnected(answered("qstat", seen.exit_code, seen.stdout, seen.stderr))
 
 
 def test_subjobs_are_not_deleted_beside_their_array() -> None:
@@ -376,13 +393,13 @@ def test_what_is_gone_needs_no_deleting(name: str) -> None:
 def test_somebody_elses_job_cannot_be_deleted() -> None:
     seen = transcript("08l-")
     assert not is_nothing_to_delete(seen.stderr)
-    assert describe_failure("qdel", 159, seen.stderr)[0] is ErrorKind.REFUSED
+    assert describe_failure(answered("qdel", 159, "", seen.stderr))[0] is ErrorKind.REFUSED
 
 
 @pytest.mark.parametrize("name", ["04n-", "05o-"])
 def test_an_option_that_is_not_known_is_noticed(name: str) -> None:
     seen = transcript(name)
-    assert is_usage_complaint(seen.exit_code, seen.stderr)
+    assert is_usage_complaint(answered("qstat", seen.exit_code, "", seen.stderr))
 
 
 # Environment

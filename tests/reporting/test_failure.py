@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images.made import as_somebody
 
-from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State, Usage, Verdict
-from snakemake_executor_plugin_pbs_singularity.pbs.outcome import TERMINATED
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, JobStatus, State, Usage, Verdict
 from snakemake_executor_plugin_pbs_singularity.reporting.failure import (
     TAIL_LINES,
     explain,
@@ -51,13 +50,14 @@ def test_what_the_job_used_is_told_if_pbs_knows_it() -> None:
 
 @pytest.mark.parametrize("record", [None, 0, 1, 143])
 def test_a_limit_of_pbs_is_the_reason_whatever_the_record_says(record: int | None) -> None:
-    text = said(record, finished(-29, used=Usage(walltime=61), asked=Usage(walltime=60)))
+    text = said(record, finished(-29, cause=Cause.WALLTIME, used=Usage(walltime=61), asked=Usage(walltime=60)))
     assert text.startswith("Killed by PBS: it ran 61 s, more than its walltime of 60 s.")
     assert LOST not in text
 
 
 @pytest.mark.parametrize(
-    "status", [finished(271), finished(0, substate=TERMINATED), finished(143, substate=TERMINATED), finished(None)]
+    "status",
+    [finished(code, cause=Cause.DELETED) for code in (271, 0, 143)] + [finished(None, cause=Cause.DELETED_WAITING)],
 )
 def test_a_deleted_job_was_deleted_and_its_record_is_not_missed(status: JobStatus) -> None:
     text = said(None, status)
@@ -82,7 +82,7 @@ statuses = st.none() | st.builds(
     JobStatus,
     state=st.sampled_from([State.FINISHED, State.UNKNOWN, State.RUNNING]),
     exit_status=st.none() | st.integers(-30, 300),
-    substate=st.none() | st.just(TERMINATED),
+    cause=st.none() | st.sampled_from(Cause),
 )
 
 

@@ -134,8 +134,8 @@ def test_a_batch_has_two_scripts_in_the_runs_own_folder(folder: RunFolder) -> No
 
 
 def test_what_pbs_writes_has_a_file_for_each_job_and_subjob(folder: RunFolder) -> None:
-    logs = [folder.pbs_log(TOKEN, index) for index in (None, 0, 1, 10, "^array_index^")]
-    assert [log.name for log in logs] == [f"{TOKEN}{index}.log" for index in ("", ".0", ".1", ".10", ".^array_index^")]
+    logs = [folder.pbs_log(TOKEN, index) for index in (None, 0, 1, 10)]
+    assert [log.name for log in logs] == [f"{TOKEN}.log{index}" for index in ("", "-0", "-1", "-10")]
     assert {log.parent for log in logs} == {folder.pbs}
 
 

@@ -8,13 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images.made import as_somebody
 
-from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
-from snakemake_executor_plugin_pbs_singularity.pbs.outcome import MOVED_AND_OVER, TERMINATED
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, JobStatus, State
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import (
     LATEST,
     ExitRecord,
     Over,
-    is_over,
     judge,
     parse_record,
     patience,
@@ -31,15 +29,15 @@ GRACE = 5.0
 RUNNING = JobStatus(State.RUNNING)
 DONE = JobStatus(State.FINISHED, 0)
 FAILED = JobStatus(State.FINISHED, 3)
-OVERDUE = JobStatus(State.FINISHED, -29)
+OVERDUE = JobStatus(State.FINISHED, -29, Cause.WALLTIME)
 """Killed for its walltime (transcript openpbs/09b)."""
-DELETED = JobStatus(State.FINISHED, 271)
+DELETED = JobStatus(State.FINISHED, 271, Cause.DELETED)
 """Deleted while it ran (transcript openpbs/08c)."""
-DELETED_EARLY = JobStatus(State.FINISHED, 0, substate=TERMINATED)
-DELETED_IN_QUEUE = JobStatus(State.FINISHED, None)
-DELETED_SUBJOB = JobStatus(State.FINISHED, 143, substate=TERMINATED)
+DELETED_EARLY = JobStatus(State.FINISHED, 0, Cause.DELETED)
+DELETED_IN_QUEUE = JobStatus(State.FINISHED, None, Cause.DELETED_WAITING)
+DELETED_SUBJOB = JobStatus(State.FINISHED, 143, Cause.DELETED)
 """A subjob has the status of its shell (transcript openpbs/08n)."""
-BY_FORCE = JobStatus(State.FINISHED, 265)
+BY_FORCE = JobStatus(State.FINISHED, 265, Cause.KILLED)
 UNKNOWN = JobStatus(State.UNKNOWN)
 BY_PBS = [OVERDUE, DELETED, DELETED_EARLY, DELETED_IN_QUEUE]
 
@@ -48,7 +46,7 @@ statuses = st.none() | st.builds(
     JobStatus,
     state=st.sampled_from(State),
     exit_status=st.none() | st.integers(-30, 300),
-    substate=st.none() | st.sampled_from([TERMINATED, 92]),
+    cause=st.none() | st.sampled_from(Cause),
     run_count=st.integers(0, 2),
     is_array=st.booleans(),
 )
@@ -69,8 +67,8 @@ def outcome(record: ExitRecord | None, status: JobStatus | None, seconds_over: f
         (None, RUNNING, 1e6, "goes on"),
         (None, JobStatus(State.HELD), 1e6, "goes on"),
         (None, JobStatus(State.MOVED), 1e6, "goes on"),
-        (None, JobStatus(State.MOVED, substate=MOVED_AND_OVER), 29, "goes on"),
-        (None, JobStatus(State.MOVED, substate=MOVED_AND_OVER), 30, "failed"),
+        (None, JobStatus(State.OVER_ELSEWHERE), 29, "goes on"),
+        (None, JobStatus(State.OVER_ELSEWHERE), 30, "failed"),
         # The record is late, or never comes.
         (None, DONE, LATEST - 0.1, "goes on"),
         (None, DONE, LATEST, "failed"),
@@ -112,7 +110,7 @@ def test_without_a_record_only_what_pbs_says_is_over_can_fail(
     status: JobStatus | None, seconds_over: float, grace: float, bundled: bool
 ) -> None:
     over = judge(status, seconds_over, grace, bundled=bundled)
-    assert over is None or (status is not None and is_over(status))
+    assert over is None or (status is not None and status.is_over)
 
 
 @given(status=statuses, seconds_over=seconds, grace=seconds)
@@ -143,7 +141,7 @@ def test_what_is_over_stays_over(status: JobStatus | None, earlier: float, later
 def test_a_record_has_the_grace_time_at_least_and_longer_where_nothing_else_speaks_of_failure(
     status: JobStatus, grace: float
 ) -> None:
-    well = status.succeeded or status.state in (State.UNKNOWN, State.MOVED)
+    well = status.succeeded or status.state in (State.UNKNOWN, State.OVER_ELSEWHERE)
     assert patience(status, grace) == (max(grace, LATEST) if well else grace)
 
 
@@ -163,15 +161,17 @@ def test_the_grace_time_is_always_kept_for_a_bundle(
 ) -> None:
     """A record of a task that ended before PBS killed the bundle may be late."""
     over = judge(status, seconds_over, grace, bundled=True)
-    if status is not None and is_over(status) and seconds_over >= patience(status, grace):
+    if status is not None and status.is_over and seconds_over >= patience(status, grace):
         assert over == Over(None, status)
     else:
         assert over is None
 
 
-@pytest.mark.parametrize("code", [-29, -27, -25, -4, -1])
-def test_of_a_bundle_that_pbs_ended_the_first_without_a_record_was_running_and_the_others_untouched(code: int) -> None:
-    over = Over(None, JobStatus(State.FINISHED, code))
+@pytest.mark.parametrize("cause", [Cause.WALLTIME, Cause.MEMORY, Cause.CORES, Cause.FAULT])
+def test_of_a_bundle_that_pbs_ended_the_first_without_a_record_was_running_and_the_others_untouched(
+    cause: Cause,
+) -> None:
+    over = Over(None, JobStatus(State.FINISHED, -1, cause))
     assert [was_untouched(over, token, ["b", "c", "d"]) for token in ("b", "c", "d")] == [False, True, True]
 
 
