@@ -60,7 +60,8 @@ class Rules:
 def misfits(queue: Queue, request: Request, rules: Rules, *, tasks: int = 1) -> tuple[Misfit, ...]:
     """Give every reason why a queue refuses a request for so many tasks, one after the other; none if it takes it.
 
-    A routing queue takes what one of its destinations takes, or may take: queues of other servers are not known.
+    A routing queue takes what one of its destinations takes, or may take: queues of other servers are not known. If
+    none does, an OpenPBS 23.06.06 gives a job's id all the same, and the next moment there is no such job.
     """
     return _judge(queue, demand_of(request, torque=rules.torque, tasks=tasks), request, rules, seen=(), routed=False)
 

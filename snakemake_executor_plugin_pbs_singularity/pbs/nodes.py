@@ -103,13 +103,13 @@ def impossible(
     if "pack" in demand.place.split(":"):
         needs = [_packed(needs)]
     apart = torque or "scatter" in demand.place
+    if apart and demand.chunks > len(hosts):
+        return f"{in_words('nodect', demand.chunks)} are asked for, and PBS has {len(hosts)}"
     for part, need in needs:
         able = [host for host in hosts if _has_model(host, part.gpu_model, request.gpu_model_resource, hosts)]
         problem = _shortage(part, need, able, apart=apart)
         if problem is not None:
             return problem
-    if apart and demand.chunks > len(hosts):
-        return f"{in_words('nodect', demand.chunks)} are asked for, and PBS has {len(hosts)}"
     return None
 
 
