@@ -15,7 +15,6 @@ import click
 
 from ..contact import Contact
 from ..pbs import JobStatus, PbsError, Submission, explain_exit, job_name
-from ..pbs.openpbs import request_arguments
 from ..reporting.exit_codes import explain_code
 from ..reporting.failure import last_lines
 from ..tasks.script import submitted_script
@@ -157,7 +156,7 @@ class _Job:
             script=folder / "job.pbs",
             name=self._name,
             output=folder / "pbs.log",
-            arguments=request_arguments(request),
+            arguments=self._ready.site.pbs.dialect.request_arguments(request),
             workdir=self._ready.site.workdir,
         )
 

@@ -65,8 +65,11 @@ def submit_arguments(submission: Submission, output: str) -> list[str]:
 
 
 def _unexpanded(output: str) -> str:
-    r"""Keep the node from taking ``$`` in a path for a variable: it expands what it copies to like a shell."""
-    return output.replace("\\", "\\\\").replace("$", r"\$")
+    r"""Keep a node from taking a path for a piece of shell: it expands where it copies to with wordexp(3) (requests.c).
+
+    It cannot copy to a path with spaces at all, whatever is done (seen on 6.1.3); then what PBS itself says is lost.
+    """
+    return re.sub(r"([^A-Za-z0-9_./@%+=:, -])", r"\\\1", output)
 
 
 def status_arguments(ids: Collection[str], *, subjobs: bool = False) -> list[str]:

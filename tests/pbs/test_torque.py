@@ -1,5 +1,6 @@
 """What TORQUE alone has: its XML, its arrays, its requests."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     JobStatus,
     PbsError,
     State,
+    Submission,
     Usage,
     explain_exit,
     hindrance,
@@ -257,6 +259,13 @@ def test_what_would_be_taken_and_mean_nothing_is_refused(request_: dict[str, str
     with pytest.raises(PbsError) as caught:
         nodes(Chunk(1, 1), **request_)
     assert words in caught.value.remedy
+
+
+@pytest.mark.parametrize(("path", "words"), [("/a/b-1.log", "/a/b-1.log"), ("/a/$HOME/q'", "/a/\\$HOME/q\\'")])
+def test_a_path_is_no_shell_to_the_node(path: str, words: str) -> None:
+    """It expands it with wordexp (seen on 6.1.3)."""
+    submission = Submission(Path("s"), "name", Path(path), (), Path("/"))
+    assert words in torque.submit_arguments(submission, path)
 
 
 # Failures
