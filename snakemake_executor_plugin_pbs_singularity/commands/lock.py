@@ -58,7 +58,7 @@ def lock(
 
     def lock_one(value: str) -> LockedImage:
         try:
-            return lock_image(value, place.resolve, pull, place.store, place.runtime_if_any, place.environment)
+            return lock_image(value, place.resolve, pull, place.store, place.runtime_of_store, place.environment)
         except ImageError as error:
             raise ImageError(f"Rule {', '.join(wanted.containers[value])}: {error.problem}", error.remedy) from error
 
@@ -95,7 +95,7 @@ def verify(
     with in_words():
         lock = find_lock(path, frozen=False)
         if lock is not None:
-            for one in verify_locked(lock, place.resolve, place.store, place.runtime_if_any, place.environment):
+            for one in verify_locked(lock, place.resolve, place.store, place.runtime_of_store, place.environment):
                 seen.append(one)
                 _show(one, as_json)
         of_lock = {one.path for one in seen}

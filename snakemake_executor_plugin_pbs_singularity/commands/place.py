@@ -18,6 +18,7 @@ from ..images import Found, ImageError, Resolved, Runtime, check_runnable, find_
 from ..images.asking import pull_and_note
 from ..images.locked import Lock, find_lock
 from ..images.lockfile import LOCK_NAME
+from ..images.nodes import NOTHING_SAID, Nodes, check_nodes, node_runtime, of_store
 
 if TYPE_CHECKING:
     from ..settings import ExecutorSettings
@@ -35,10 +36,12 @@ class Place:
     store: Path
     workdir: Path
     environment: Mapping[str, str]
+    nodes: Nodes = NOTHING_SAID
+    """What is said of the compute nodes' container runtime."""
 
     @cached_property
     def runtime(self) -> Runtime:
-        """The container command of this machine. Raises ImageError."""
+        """The container command of this machine, which pulls. Raises ImageError."""
         return find_runtime(self.environment)
 
     @property
@@ -49,6 +52,20 @@ class Place:
         except ImageError:
             return None
 
+    @property
+    def node_runtime_if_any(self) -> Runtime | None:
+        """The container command of the compute nodes, None where nothing is known of it."""
+        try:
+            return node_runtime(self.nodes, self.environment, lambda: self.runtime)
+        except ImageError:
+            return None
+
+    @cached_property
+    def runtime_of_store(self) -> Runtime | None:
+        """The runtime that decides what pulled images are, None where none is known."""
+        nodes = self.node_runtime_if_any
+        return of_store(self.runtime_if_any, nodes) if nodes is not None else None
+
     def resolve(self, value: str) -> Resolved:
         """Find the image of a ``container:`` value; raises ImageError."""
         return resolve(
@@ -56,16 +73,17 @@ class Place:
             libraries=self.libraries,
             store=self.store,
             workdir=self.workdir,
-            runtime=self.runtime_if_any if "://" in value else None,
+            runtime=self.runtime_of_store if "://" in value else None,
         )
 
     def resolve_for_run(self, value: str, lock: Lock | None) -> Resolved:
         """Find the image that a run would use: the locked one where a lock has it; raises ImageError."""
         image = self.resolve(value)
         if lock is not None:
-            image = lock.resolve(value, image, self.store, self.runtime, self.environment)
-        if isinstance(image, Found) and self.runtime_if_any is not None:
-            check_runnable(self.runtime, image.path, image.kind)
+            image = lock.resolve(value, image, self.store, self.runtime_of_store, self.environment)
+        nodes = self.node_runtime_if_any
+        if isinstance(image, Found) and nodes is not None:
+            check_runnable(nodes, image.path, image.kind)
         return image
 
     def pull(self, uri: str, report: Callable[[str], None], stop: Event) -> Path:
@@ -75,7 +93,7 @@ class Place:
         """
         if self.store.is_relative_to(self.workdir / ".snakemake"):
             self.store.mkdir(parents=True, exist_ok=True)
-        return pull_and_note(uri, self.store, self.runtime, report, self.environment, stop)
+        return pull_and_note(uri, self.store, self.runtime, report, self.environment, stop, self.node_runtime_if_any)
 
 
 def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,7 +136,10 @@ def find_place(
         raise click.ClickException(str(error)) from error
     chosen = Path(settings.store).expanduser() if settings.store else Path(".snakemake/pbs-singularity/images")
     base = Path.cwd() if store else workdir
-    return Place(libraries, base / chosen, workdir, os.environ)
+    nodes = Nodes(settings.container_command, settings.container_version, settings.node_setup)
+    with in_words():
+        check_nodes(nodes)
+    return Place(libraries, base / chosen, workdir, os.environ, nodes)
 
 
 def find_settings(given: Mapping[str, str | None], sources: Path = Path("workflow")) -> ExecutorSettings:

@@ -29,7 +29,7 @@ def resolve(name: str, library: str | None, store: str | None, as_json: bool) ->
             libraries=place.libraries,
             store=place.store,
             workdir=place.workdir,
-            runtime=place.runtime_if_any if "://" in name else None,
+            runtime=place.runtime_of_store if "://" in name else None,
         )
     meaning = explanation.meaning
     path = meaning.path if isinstance(meaning, Found) else meaning.destination

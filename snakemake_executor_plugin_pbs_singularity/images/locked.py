@@ -37,7 +37,7 @@ class Lock:
     _verified: set[Path] = field(default_factory=set)
 
     def resolve(
-        self, value: str, found: Resolved, store: Path, runtime: Runtime, environment: Mapping[str, str]
+        self, value: str, found: Resolved, store: Path, runtime: Runtime | None, environment: Mapping[str, str]
     ) -> Resolved:
         """Give the image of a ``container:`` value that the lock means; ``found`` is what it means without.
 
