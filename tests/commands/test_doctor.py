@@ -17,6 +17,13 @@ from .called import call
 
 _DOCTOR = Path(sys.executable).with_name("pbs-singularity")
 
+_READS_HERE = """#!{python}
+import subprocess, sys
+with open(sys.argv[-1]) as script:
+    sys.exit(subprocess.call(["{qsub}", *sys.argv[1:-1]], stdin=script))
+"""
+"""A qsub that reads the script itself, as OpenPBS's does; the local one has its server read it."""
+
 
 class Site:
     """A working directory, a local PBS and a container runtime."""
@@ -84,7 +91,7 @@ def site(tmp_path: Path, apptainer: str, library: Path) -> Iterator[Site]:
 def test_a_good_site_has_no_problem(site: Site) -> None:
     found = site.doctor()
     assert {what for what, (level, *_) in found.items() if level != "ok"} <= {"user"}  # root is warned
-    assert found["jobs go to"][1] == "Workq, the default queue." or "workq, the default queue" in found["jobs go to"][1]
+    assert found["jobs go to"][1] == "workq, the default queue."
     assert f"began on {site.local.host}" in found["probe job"][1]
     assert found["node: runtime"][1].endswith("as here.")
     assert "runs there" in found["node: container"][1]
@@ -214,15 +221,25 @@ def test_it_says_what_keeps_the_job_waiting(site: Site) -> None:
 
 def test_a_working_directory_that_nodes_do_not_see_is_a_problem(site: Site, tmp_path: Path) -> None:
     site.hide(site.workdir)
-    found = site.doctor(fails=True)
-    level, said, remedy = found.get("node: working directory") or found["probe job"]
+    front = tmp_path / "front"
+    front.mkdir()
+    (front / "qsub").write_text(_READS_HERE.format(python=sys.executable, qsub=site.local.bin / "qsub"))
+    (front / "qsub").chmod(0o755)
+    for name in ("qstat", "qdel", "qselect"):
+        (front / name).symlink_to(site.local.bin / name)
+    inner = site.workdir / "inner"
+    inner.mkdir()
+    environment = {**site.environment, "PATH": f"{front}{os.pathsep}{site.environment['PATH']}"}
+    done = call("--json", folder=inner, environment=environment, fails=True, command="doctor")
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    level, said, remedy = (found["probe job"][name] for name in ("level", "said", "remedy"))
     assert level == "problem"
-    assert str(site.workdir) in said or "nothing that it wrote was seen here" in said
+    assert "ran with exit status 1, but nothing that it wrote was seen here" in said
     assert "shared file system" in remedy
 
 
 def test_names_of_any_kind_are_no_trouble(site: Site) -> None:
-    odd = site.workdir / "it's a \"folder\" $HOME `x` \\ ü"
+    odd = site.workdir / 'it\'s a "folder" $HOME `x` \\ ü'
     odd.mkdir()
     library = odd / "lib\nrary"
     library.mkdir()
@@ -291,14 +308,15 @@ def test_the_profile_is_read_by_snakemake_and_used(site: Site) -> None:
     assert 'pbs-singularity-queue: "short"' in text
     assert "runtime: 30" in text
     assert "latency-wait: 30 # seconds that a file may be late; seen were " in text
-    rule = 'rule a:\n output: "a.txt"\n container: "tools/bare"\n shell: "echo yes > {output}"\n'
+    rule = 'rule a:\n output: "a.txt"\n container: "tools/beta"\n shell: "echo yes > {output}"\n'
     (site.workdir / "Snakefile").write_text(rule)
     snakemake = [sys.executable, "-m", "snakemake"]
+    environment = {name: value for name, value in site.environment.items() if not name.startswith("SNAKEMAKE_")}
     for options in (["--profile", "profiles/default", "--dry-run"], []):
         done = subprocess.run(
             [*snakemake, *options],
             cwd=site.workdir,
-            env={**site.environment, "SNAKEMAKE_PBS_SINGULARITY_LIBRARY": ""},
+            env=environment,
             capture_output=True,
             text=True,
             timeout=120,

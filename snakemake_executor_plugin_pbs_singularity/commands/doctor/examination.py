@@ -133,9 +133,8 @@ def examine(
 
 def _kind(pbs: Pbs) -> str:
     """Say which PBS it is."""
-    dialect = getattr(pbs, "dialect", None)
-    name = "TORQUE" if getattr(dialect, "__name__", "").endswith("torque") else "OpenPBS or PBS Professional"
-    return f"{name} {pbs.version}".strip()
+    name = pbs.dialect.NAME
+    return f"{'OpenPBS or PBS Professional' if name == 'PBS' else name} {pbs.version}".strip()
 
 
 def _look_at_pbs(seen: Examination) -> None:
@@ -143,7 +142,7 @@ def _look_at_pbs(seen: Examination) -> None:
     local = settings.pbs == "local"
     environment = with_local_pbs(seen.environment) if local else seen.environment
     try:
-        found = find_pbs(environment)
+        found = find_pbs(environment, "auto" if local else settings.pbs)
         seen.pbs = replace(found, time_limit=_TIME_LIMIT)
     except PbsError as error:
         seen.findings.append(problem("PBS", error.problem, error.remedy))

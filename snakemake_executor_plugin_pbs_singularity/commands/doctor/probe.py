@@ -20,7 +20,6 @@ from ...pbs import (
     status,
     submit,
 )
-from ...pbs.openpbs import request_arguments
 from ...pbs.request import Request
 from ...tasks.script import probe_script
 from ...text import minutes
@@ -102,7 +101,7 @@ def run_probe(
             script=meeting.script,
             name=job_name(f"doctor-{meeting.folder.name.removeprefix('doctor-')}"),
             output=meeting.output,
-            arguments=request_arguments(request),
+            arguments=pbs.dialect.request_arguments(request),
             workdir=questions.workdir,
         )
         job = submit(pbs, submission)
@@ -183,6 +182,8 @@ class _Watch:
             return
         if self.status.state in _OVER:
             self._over = self._over or time.monotonic()
+            if self.status.state is State.UNKNOWN or self.status.exit_status is not None:
+                self._note_beginning()
             return
         if self.status.state in (State.RUNNING, State.EXITING):
             self._note_beginning()
