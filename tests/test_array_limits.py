@@ -1,40 +1,39 @@
 """How large arrays may be, and how seldom PBS is asked for it."""
 
-from pathlib import Path
-
 import pytest
 
-from snakemake_executor_plugin_pbs_singularity import array_limits
 from snakemake_executor_plugin_pbs_singularity.array_limits import LARGEST, ArrayLimits
 from snakemake_executor_plugin_pbs_singularity.contact import Contact
-from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsError
+from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, PbsError, Survey
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
 
 
-class Server:
-    """A PBS that allows what it is told to."""
+class Server(Survey):
+    """Says what it is told to."""
 
     def __init__(self) -> None:
         self.allows: dict[str | None, int | PbsError | None] = {}
         self.asked: list[str | None] = []
+        self.asked_again = 0
         self.said: list[str] = []
 
-    def max_array_size(self, pbs: Pbs, queue: str | None) -> int | None:
-        self.asked.append(queue)
-        answer = self.allows.get(queue)
+    def max_array_size(self, request: Request) -> int | None:
+        self.asked.append(request.queue)
+        answer = self.allows.get(request.queue)
         if isinstance(answer, PbsError):
             raise answer
         return answer
 
+    def ask_again(self) -> None:
+        self.asked_again += 1
+
     def limits(self, wanted: int | None = None) -> ArrayLimits:
-        return ArrayLimits(Pbs(Path("/"), {}, ""), wanted, Contact(self.said.append, self.said.append))
+        return ArrayLimits(self, wanted, Contact(self.said.append, self.said.append))
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    server = Server()
-    monkeypatch.setattr(array_limits, "max_array_size", server.max_array_size)
-    return server
+def server() -> Server:
+    return Server()
 
 
 def request(queue: str | None = None, *extra: str) -> Request:
@@ -59,11 +58,10 @@ def test_the_smallest_of_all_limits_counts(wanted: int | None, allowed: int | No
     assert server.limits(wanted).most(request()) == most
 
 
-def test_each_queue_has_its_own_limit_and_is_asked_for_it_once(server: Server) -> None:
+def test_each_queue_has_its_own_limit(server: Server) -> None:
     server.allows = {None: 10, "long": 5}
     limits = server.limits()
     assert [limits.most(request(queue)) for queue in (None, "long", "long", None)] == [10, 5, 5, 10]
-    assert server.asked == [None, "long"]
 
 
 def test_where_single_jobs_are_wanted_pbs_is_not_asked(server: Server) -> None:
@@ -89,5 +87,6 @@ def test_a_pbs_that_does_not_say_is_asked_again_and_keeps_nobody_from_trying(ser
     limits = server.limits(20)
     server.allows[None] = PbsError(ErrorKind.UNREACHABLE, "It is away.")
     assert limits.most(request()) == 20
+    assert server.asked_again == 1
     server.allows[None] = 5
     assert limits.most(request()) == 5

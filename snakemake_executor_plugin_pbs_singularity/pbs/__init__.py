@@ -10,9 +10,11 @@ from .errors import ErrorKind, PbsError
 from .explain import explain_exit, explain_waiting, raise_memory, used_in_words
 from .ids import array_of, subjob_id
 from .outcome import Cause, Hindrance, JobStatus, State, Usage, Verdict, hindrance
-from .queues import check_queue, max_array_size
+from .placement import Placement
+from .queues import check_queue
 from .signals import signal_name
 from .submission import Submission, job_name, subjob_output
+from .survey import Survey
 
 __all__ = [
     "Cause",
@@ -21,8 +23,10 @@ __all__ = [
     "JobStatus",
     "Pbs",
     "PbsError",
+    "Placement",
     "State",
     "Submission",
+    "Survey",
     "Usage",
     "Verdict",
     "array_of",
@@ -34,7 +38,6 @@ __all__ = [
     "find_pbs",
     "hindrance",
     "job_name",
-    "max_array_size",
     "raise_memory",
     "signal_name",
     "status",

@@ -6,8 +6,8 @@ from math import inf
 
 from .amounts import number
 from .errors import ErrorKind, PbsError
+from .ids import QUEUE_NAME
 from .misfits import Misfit, Rules, closeness, is_meant_for_others, is_open, misfits
-from .openpbs import QUEUE_NAME
 from .request import Request
 from .server import Queue, Server
 

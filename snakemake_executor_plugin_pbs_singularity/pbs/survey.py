@@ -6,11 +6,13 @@ import pwd
 from collections.abc import Callable
 from typing import TypeVar
 
+from . import torque
 from .commands import Pbs, run_connected
 from .errors import ErrorKind, PbsError
 from .misfits import Rules, User, first_destination
 from .nodes import Node, impossible, parse_nodes_listing
 from .placement import Placement, choose_queue, is_elsewhere
+from .queues import check_queue
 from .request import Request
 from .server import Queue, Server, parse_queues, parse_server
 
@@ -18,7 +20,7 @@ _Known = TypeVar("_Known")
 
 
 class Survey:
-    """What a PBS says of itself. It is asked when that is needed first: three commands, whatever the number of jobs.
+    """What a PBS says of itself. It is asked when that is first needed: three commands, whatever the number of jobs.
 
     What cannot be read is None: not knowing is not failing. ``problems`` says why, and ``ask_again`` has the next
     need ask once more.
@@ -50,8 +52,7 @@ class Survey:
     @property
     def torque(self) -> bool:
         """Whether it is a TORQUE."""
-        dialect = getattr(self._pbs, "dialect", None)
-        return getattr(dialect, "__name__", "").endswith("torque")
+        return self._pbs.dialect is torque
 
     @property
     def rules(self) -> Rules | None:
@@ -103,9 +104,14 @@ class Survey:
         return placement
 
     def _check_elsewhere(self, queue: str) -> None:
-        """Check that a queue of another server is there."""
+        """Check that a queue of another server is there and takes jobs, as far as that server can be asked."""
         command = f"qstat -Q -f {queue}"
-        self._ask(command, lambda text: parse_queues(text) or None)
+        if command not in self._known:
+            self._known[command] = True
+            try:
+                check_queue(self._pbs, queue)
+            except PbsError as error:
+                self.problems[command] = error
         problem = self.problems.get(command)
         if problem is not None and problem.kind is ErrorKind.REFUSED:
             raise problem
@@ -144,11 +150,6 @@ class Survey:
             unreadable = PbsError(ErrorKind.OTHER, f"What `{command}` printed cannot be read: {answer.stdout[:200]!r}.")
             self.problems[command] = answer.error() if answer.exit_code else unreadable
         return known
-
-
-def ask_about_queues(pbs: Pbs) -> Survey:
-    """Give what a PBS says of its queues and nodes; it is not asked yet."""
-    return Survey(pbs)
 
 
 def this_user() -> User:

@@ -33,7 +33,7 @@ def made_pbs(tmp_path: Path) -> Callable[..., Pbs]:
     def make(kind: str = "openpbs", **scripts: str) -> Pbs:
         folder = tmp_path / "made-pbs"
         folder.mkdir(exist_ok=True)
-        for name in ("qsub", "qstat", "qdel", "qselect"):
+        for name in {"qsub", "qstat", "qdel", "qselect", *scripts}:
             command = folder / name
             script = scripts.get(name, "echo not expected >&2; exit 99")
             command.write_text(f'#!/bin/sh\ncd "$(dirname "$0")"; echo "$@" >> {name}.calls\n{script}\n')

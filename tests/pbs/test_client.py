@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     PbsError,
     State,
     Submission,
+    Survey,
     check_queue,
     delete,
     explain_exit,
@@ -21,12 +23,12 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     find_by_name,
     find_pbs,
     job_name,
-    max_array_size,
     status,
     subjob_id,
     subjob_status,
     submit,
 )
+from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
 
 SECONDS = 60.0
 Submit = Callable[..., str]
@@ -141,17 +143,13 @@ def test_subjobs_of_an_array_that_pbs_does_not_know_are_not_told_but_that(pbs: P
 
 def test_the_size_of_arrays_is_limited_by_the_server(pbs: Pbs, submit_script: Submit) -> None:
     queue = status(pbs, [job_id := submit_script("true", "-h")])[job_id].queue
-    limit = max_array_size(pbs, None)
-    assert limit == max_array_size(pbs, queue)
+    request = Request((Chunk(1, 1),))
+    limit = Survey(pbs).max_array_size(request)
+    assert limit == Survey(pbs).max_array_size(replace(request, queue=queue))
     assert limit
     with pytest.raises(PbsError, match="Array job exceeds server or queue size limit") as caught:
         submit_script("true", "-h", size=limit + 1)
     assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.REFUSED, False)
-
-
-def test_a_queue_that_is_not_there_has_no_limit_that_could_be_told(pbs: Pbs) -> None:
-    with pytest.raises(PbsError, match="Unknown queue"):
-        max_array_size(pbs, "nosuchqueue")
 
 
 def test_unknown_jobs_are_told_from_known_ones(pbs: Pbs, submit_script: Submit) -> None:

@@ -12,15 +12,16 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
     PbsError,
     State,
     Submission,
+    Survey,
     commands,
     delete,
     find_by_name,
     find_pbs,
-    max_array_size,
     status,
     subjob_status,
     submit,
 )
+from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
 
 from .printed import wide
 
@@ -250,8 +251,8 @@ def test_the_smaller_limit_of_server_and_queue_holds(
         return f"printf '{kind}: x\n    default_queue = x\n{size}\n'"
 
     pbs = made_pbs(qstat=f"case $* in *-B*) {says('Server', server)};; *) {says('Queue', queue)}; esac")
-    assert max_array_size(pbs, None) == limit
-    assert calls(pbs, "qstat") == ["-B -f", "-Q -f x"]
+    assert Survey(pbs).max_array_size(Request((Chunk(1, 1),))) == limit
+    assert calls(pbs, "qstat") == ["-Q -f", "-B -f"]
 
 
 def test_what_is_no_job_id_is_not_asked_for(made_pbs: MakePbs) -> None:
