@@ -62,13 +62,21 @@ class Task:
 
 def make_surroundings(executor: RealExecutor, site: Site, folder: RunFolder) -> Surroundings:
     """Give what all tasks of a run share."""
+    latency_wait = executor.workflow.execution_settings.latency_wait
+    return surroundings(site, folder.records, folder.ended, executor.envvars(), latency_wait)
+
+
+def surroundings(
+    site: Site, records: Path, ended: Path, declared: Mapping[str, str], latency_wait: int = 0
+) -> Surroundings:
+    """Give the same without a run; `declared` are variables that go along, `latency_wait` seconds that inputs have."""
     return Surroundings(
         workdir=site.workdir,
-        records=folder.records,
-        ended=folder.ended,
+        records=records,
+        ended=ended,
         umask=_umask(),
-        environment={**carried_environment(os.environ), **_binds(site), **executor.envvars()},
-        latency_wait=executor.workflow.execution_settings.latency_wait,
+        environment={**carried_environment(os.environ), **_binds(site), **declared},
+        latency_wait=latency_wait,
         node_setup=site.nodes.setup or "",
     )
 

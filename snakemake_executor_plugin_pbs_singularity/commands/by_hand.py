@@ -21,14 +21,15 @@ import click
 from snakemake_interface_common.exceptions import WorkflowError
 
 from ..images import Found, ImageError, Pulls
-from ..pbs import PbsError, check_queue
+from ..pbs import PbsError
 from ..pbs.request import Request
+from ..pbs.survey import Survey
 from ..settings import ExecutorSettings, split_options
-from ..site import Site, carried_environment, containers_may_run_here, find_site
-from ..task import site_resources, with_gpu_options
+from ..site import Site, containers_may_run_here, find_site
+from ..task import site_resources, surroundings, with_gpu_options
 from ..tasks.binds import bind_sources, check_bindable, check_sources
 from ..tasks.request import build_request
-from ..tasks.script import Container, DirectTask, Surroundings, batch_script
+from ..tasks.script import Container, DirectTask, batch_script
 from ..text import one_line
 from ..tracking.run_folder import STATE, new_token, write_private
 from .ending import Ending
@@ -119,15 +120,7 @@ class Ready:
             directories=(),
             logs=(),
         )
-        surroundings = Surroundings(
-            workdir=self.site.workdir,
-            records=records,
-            ended=records,
-            umask=_umask(),
-            environment=carried_environment(os.environ),
-            latency_wait=0,
-        )
-        return batch_script(title, [[task]], surroundings)
+        return batch_script(title, [[task]], surroundings(self.site, records, records, {}))
 
 
 def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | None = None) -> Ready | None:
@@ -162,12 +155,15 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
             return None
         used: list[str | Path] = [path, *bind_sources(options)]
         request = replace(request, site=site_resources(what, resources, request, site, used))
-        if request.queue is not None and not asked.here:
-            check_queue(site.pbs, request.queue)
+        if not asked.here:
+            placement = Survey(site.pbs).place(request)
+            request = replace(request, queue=placement.queue)
+            if placement.why:
+                say(f"It goes to {placement.why}.")
         launcher = tuple(split_options(mpi or "", "--mpi"))
         if launcher and asked.tasks:
             launcher = (*launcher, "-n", str(asked.tasks))
-        container = Container(site.runtime.command, path, options, launcher=launcher)
+        container = Container(site.node_runtime.command, path, options, launcher=launcher)
     except (WorkflowError, ImageError, PbsError) as error:
         raise click.ClickException(str(error).removeprefix(f"Rule {what}: ")) from error
     return Ready(site, request, container, asked.threads)
@@ -219,12 +215,6 @@ def say(text: str) -> None:
 def _sources() -> Path:
     """Give the folder of the Snakefile that ``snakemake`` would take here, or could."""
     return Path("workflow") if Path("workflow", "Snakefile").exists() else Path()
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def run_here(ready: Ready, command: str, ending: Ending) -> int:

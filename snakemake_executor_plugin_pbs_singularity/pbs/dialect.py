@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from .errors import ErrorKind, PbsError
@@ -63,6 +64,13 @@ class Dialect(Protocol):
         """Give the arguments of ``qsub``, with ``output`` as ``output_argument`` says.
 
         No ``-V`` and no ``-v``: every user of the cluster can read a job's variables and arguments.
+        """
+        ...
+
+    def interactive_arguments(self, request: Sequence[str], name: str, script: Path) -> list[str]:
+        """Give the arguments of ``qsub`` for an interactive job that runs ``/bin/sh SCRIPT 0`` and then ends.
+
+        ``request`` are those that ask for something.
         """
         ...
 

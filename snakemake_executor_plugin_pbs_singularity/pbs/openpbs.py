@@ -108,10 +108,9 @@ def submit_arguments(submission: Submission, output: str) -> list[str]:
 
 
 def interactive_arguments(request: Sequence[str], name: str, script: Path) -> list[str]:
-    """Give the arguments of ``qsub`` for an interactive job that runs ``/bin/sh SCRIPT 0`` and then ends.
+    """Give the arguments of ``qsub`` for an interactive job.
 
-    ``request`` are those that ask for something. A command after ``--`` is started in the place of the login shell, on
-    the job's terminal (start_exec.c).
+    A command after ``--`` is started in the place of the login shell, on the job's terminal (start_exec.c).
     """
     return ["-I", *request, "-N", name, "--", "/bin/sh", str(script), "0"]
 

@@ -64,6 +64,11 @@ def submit_arguments(submission: Submission, output: str) -> list[str]:
     ]
 
 
+def interactive_arguments(request: Sequence[str], name: str, script: Path) -> list[str]:
+    """Give the arguments of ``qsub`` for an interactive job: with ``-x`` its last word is run, and nothing asked."""
+    return ["-I", *request, "-N", name, "-x", f"/bin/sh {_unexpanded(str(script))} 0"]
+
+
 def _unexpanded(output: str) -> str:
     r"""Keep a node from taking a path for a piece of shell: it expands where it copies to with wordexp(3) (requests.c).
 

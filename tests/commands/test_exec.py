@@ -1,0 +1,283 @@
+"""``pbs-singularity exec``: a command in a container as a PBS job, with its streams and its exit code here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from local.conftest import LocalPbs, pbs
+
+from tools.registry import Registry
+
+__all__ = ["pbs"]
+
+ALPHA = "deep_learning/alpha"
+EXEC = [str(Path(sys.executable).with_name("pbs-singularity")), "exec"]
+Done = subprocess.CompletedProcess[str]
+
+
+class Site:
+    """A folder to work in, from which jobs go to a local PBS."""
+
+    def __init__(self, pbs: LocalPbs, environment: dict[str, str], library: Path) -> None:
+        self.pbs = pbs
+        self.folder = pbs.cwd / "work"
+        self.folder.mkdir()
+        self.environment = {
+            **environment,
+            "PATH": f"{pbs.bin}{os.pathsep}{environment['PATH']}",
+            "PBS_SINGULARITY_LOCAL_HOME": str(pbs.home),
+            "SNAKEMAKE_PBS_SINGULARITY_LIBRARY": str(library),
+        }
+        self.environment.pop("PBS_JOBID", None)
+
+    def exec(self, *words: str, given: str = "", **variables: str) -> Done:
+        """Run it to its end."""
+        return subprocess.run(
+            [*EXEC, *words],
+            cwd=self.folder,
+            env=self.environment | variables,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start it."""
+        return subprocess.Popen(
+            [*EXEC, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def jobs(self) -> list[str]:
+        """Give the ids of the jobs that are not over."""
+        return self.pbs.out("qselect").split()
+
+    def last_job(self) -> str:
+        return self.pbs.out("qselect -x").split()[-1]
+
+    def until(self, condition: Callable[[], object]) -> None:
+        self.pbs.wait_until(condition, "it never happens")
+
+    def is_left_clean(self) -> bool:
+        return not self.jobs() and list(self.folder.iterdir()) == []
+
+
+@pytest.fixture
+def site(pbs: LocalPbs, container_environment: dict[str, str], library: Path) -> Iterator[Site]:
+    pbs.set(ncpus=4, mem_mb=8000, ngpus=1, kill_grace=1)
+    return Site(pbs, container_environment, library)
+
+
+# Output and exit code
+
+
+def test_stdout_and_stderr_and_the_exit_code_are_the_commands(site: Site) -> None:
+    done = site.exec(ALPHA, "--", "sh", "-c", "grep PRETTY /etc/os-release; pwd; echo oh >&2; exit 7")
+    assert done.returncode == 7
+    assert done.stdout == f'PRETTY_NAME="test image alpha"\n{site.folder}\n'
+    said = done.stderr.splitlines()
+    assert said[0].startswith("pbs-singularity: Job ")
+    assert said[1:] == ["oh"]
+    assert site.is_left_clean()
+
+
+def test_words_stay_what_they_are(site: Site) -> None:
+    words = ["$HOME", "a  b", "it's", 'say "x"', "new\nline", "*", "--help", "é"]
+    done = site.exec(ALPHA, "--", "printf", "<%s>", *words)
+    assert done.stdout == "".join(f"<{word}>" for word in words)
+
+
+def test_output_comes_while_the_command_runs(site: Site) -> None:
+    process = site.start(ALPHA, "--", "sh", "-c", "echo begun; until [ -e go ]; do sleep 0.1; done; echo done")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    (site.folder / "go").touch()
+    out, _ = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("done\n", 0)
+
+
+def test_all_of_much_output_comes(site: Site) -> None:
+    done = site.exec(ALPHA, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
+    assert len(done.stdout) == 3_000_000
+
+
+def test_a_signal_that_ends_the_command_is_seen(site: Site) -> None:
+    done = site.exec(ALPHA, "--", "sh", "-c", "kill -9 $$")
+    assert done.returncode == 137
+    assert "killed (signal 9)" in done.stderr
+
+
+def test_a_command_that_is_not_in_the_image_is_127(site: Site) -> None:
+    done = site.exec(ALPHA, "--", "no-such-command")
+    assert done.returncode == 127
+    assert "not found" in done.stderr
+
+
+def test_a_deleted_job_is_told_in_words(site: Site) -> None:
+    process = site.start(ALPHA, "--", "sh", "-c", "echo begun; sleep 60")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    site.pbs.out(f"qdel {site.last_job()}")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "It was deleted while it ran" in said
+    assert site.is_left_clean()
+
+
+# Input
+
+
+def test_stdin_is_passed_if_asked_for(site: Site) -> None:
+    assert site.exec("-i", ALPHA, "--", "cat", given="one\ntwo\n").stdout == "one\ntwo\n"
+    assert site.exec(ALPHA, "--", "cat", given="one\n").stdout == ""
+
+
+# What is asked for
+
+
+def test_pbs_is_asked_for_what_the_options_say(site: Site) -> None:
+    done = site.exec("--threads", "2", "--mem", "500", "--runtime", "5", "--gpu", "1", "--name", "fit", ALPHA, "true")
+    assert done.returncode == 0, done.stderr
+    job = site.last_job()
+    asked = {name: site.pbs.attribute(job, f"Resource_List.{name}") for name in ("ncpus", "mem", "ngpus", "walltime")}
+    assert asked == {"ncpus": "2", "mem": "500mb", "ngpus": "1", "walltime": "00:05:00"}
+    assert (site.pbs.attribute(job, "Job_Name") or "").startswith("fit-")
+
+
+def test_the_threads_are_those_of_the_command(site: Site) -> None:
+    assert site.exec("--threads", "3", ALPHA, "--", "sh", "-c", "echo $OMP_NUM_THREADS").stdout == "3\n"
+
+
+def test_more_can_be_bound(site: Site, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "file").write_text("here\n")
+    assert site.exec("--bind", f"{more}:/more", ALPHA, "--", "cat", "/more/file").stdout == "here\n"
+
+
+def test_the_profile_of_the_folder_counts(site: Site) -> None:
+    profile = site.folder / "profiles/default/config.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("pbs-singularity-queue: nowhere\n")
+    done = site.exec(ALPHA, "true")
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert site.pbs.out("qselect -x") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([ALPHA, "--mem", "5", "true"], "Options go before IMAGE"),
+        (["no/such", "--", "true"], "no/such"),
+        (["--bind", "/no/such", ALPHA, "true"], "/no/such"),
+        (["--extra=-q short", ALPHA, "true"], "pbs_queue"),
+        (["--here", ALPHA, "true"], "PBS_JOBID"),
+        (["--queue", "nowhere", ALPHA, "true"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(words: list[str], said: str, site: Site) -> None:
+    done = site.exec(*words)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert site.pbs.out("qselect -x") == ""
+    assert site.is_left_clean()
+
+
+def test_a_missing_image_is_pulled_first(site: Site, registry: Registry, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    image = f"docker://{registry.address}/test/delta:1"
+    done = site.exec("--store", str(store), image, "--", "grep", "PRETTY", "/etc/os-release")
+    assert done.stdout == 'PRETTY_NAME="test image delta 1"\n', done.stderr
+    assert "Pulled" in done.stderr
+    assert site.is_left_clean()
+
+
+# Its end
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_deletes_the_job(number: int, code: int, site: Site) -> None:
+    process = site.start(ALPHA, "--", "sh", "-c", "echo begun; sleep 60")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    assert site.is_left_clean()
+
+
+def test_ctrl_c_while_the_job_waits_deletes_it(site: Site) -> None:
+    process = site.start("--extra=-h", ALPHA, "true")
+    assert process.stderr is not None
+    job = process.stderr.readline().split()[-1].rstrip(".")
+    assert "It is held" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "It is held" not in said
+    assert site.pbs.state(job) == "F"
+    assert site.is_left_clean()
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_names_the_job(site: Site) -> None:
+    site.pbs.set(kill_grace=15)
+    process = site.start(ALPHA, "--", "sh", "-c", "trap '' TERM; echo begun; sleep 5; sleep 5; sleep 5")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    while "Deleted job" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert f"Left at once. PBS may still have job {site.last_job()}" in said
+
+
+def test_nobody_taking_the_output_ends_the_job(site: Site) -> None:
+    command = f"{EXEC[0]} exec {ALPHA} -- sh -c 'while echo x; do sleep 0.1; done' | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=site.folder, env=site.environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "x\n141\n"
+    assert site.is_left_clean()
+
+
+def test_a_server_that_is_away_for_a_while_is_no_failure(site: Site) -> None:
+    site.pbs.out("qstat")
+    process = site.start(ALPHA, "--", "sh", "-c", "echo begun; until [ -e go ]; do sleep 0.1; done; exit 4")
+    assert process.stdout is not None
+    process.stdout.readline()
+    site.pbs.stop_server()
+    time.sleep(1)
+    (site.folder / "go").touch()
+    process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert not site.jobs()
+
+
+# Within a job
+
+
+def test_here_within_a_job_no_other_is_submitted(site: Site) -> None:
+    done = site.exec(
+        "--here", ALPHA, "--", "sh", "-c", "grep PRETTY /etc/os-release; cat; exit 3", given="in\n", PBS_JOBID="1.vm"
+    )
+    assert (done.returncode, done.stdout) == (3, 'PRETTY_NAME="test image alpha"\nin\n')
+    assert site.pbs.out("qselect -x") == ""
+    assert site.is_left_clean()
