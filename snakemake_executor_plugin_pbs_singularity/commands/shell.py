@@ -71,6 +71,7 @@ def shell(image: str, **options: Any) -> None:
         token = new_token()
         script = folder / "shell.sh"
         write_private(script, ready.script(f"pbs-singularity shell {image}", token, _SHELL, folder))
+        script.chmod(0o700)
         name = job_name(f"{asked.name or 'shell'}-{token}")
         pbs = ready.site.pbs
         try:

@@ -68,7 +68,7 @@ class Dialect(Protocol):
         ...
 
     def interactive_arguments(self, request: Sequence[str], name: str, script: Path) -> list[str]:
-        """Give the arguments of ``qsub`` for an interactive job that runs ``/bin/sh SCRIPT 0`` and then ends.
+        """Give the arguments of ``qsub`` for an interactive job that runs a script, as its only task, and then ends.
 
         ``request`` are those that ask for something.
         """

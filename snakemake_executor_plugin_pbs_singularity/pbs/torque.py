@@ -11,6 +11,7 @@ id is a connection of its own, which takes 2 ms.
 
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from .answers import telling_lines
 from .dialect import Answer
@@ -23,6 +24,7 @@ from .torque_request import request_arguments
 __all__ = [
     "NAME",
     "describe_failure",
+    "interactive_arguments",
     "is_nothing_to_delete",
     "is_refusal",
     "is_unconnected",
@@ -65,8 +67,8 @@ def submit_arguments(submission: Submission, output: str) -> list[str]:
 
 
 def interactive_arguments(request: Sequence[str], name: str, script: Path) -> list[str]:
-    """Give the arguments of ``qsub`` for an interactive job: with ``-x`` its last word is run, and nothing asked."""
-    return ["-I", *request, "-N", name, "-x", f"/bin/sh {_unexpanded(str(script))} 0"]
+    """Give the arguments of ``qsub`` for an interactive job: ``-x`` runs the script, which has to be executable."""
+    return ["-I", *request, "-N", name, "-x", str(script)]
 
 
 def _unexpanded(output: str) -> str:
