@@ -43,11 +43,11 @@ def choose_queue(request: Request, rules: Rules, *, tasks: int = 1) -> Placement
     if request.queue is not None:
         return _named(request.queue, request, rules, tasks)
     default = rules.server.default_queue
-    if default is not None and default not in rules.queues:
-        return Placement(None)
+    if default is not None:
+        queue = rules.queues.get(default)
+        if queue is None or not misfits(queue, request, rules, tasks=tasks):
+            return Placement(None)
     in_the_way = _judge_all(request, rules, tasks)
-    if default is not None and not in_the_way[default]:
-        return Placement(None)
     best = _best(request, rules, in_the_way)
     if best is None:
         raise PbsError(ErrorKind.REFUSED, *_refusal(in_the_way, default))

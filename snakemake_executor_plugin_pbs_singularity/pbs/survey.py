@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from . import torque
@@ -31,6 +32,7 @@ class Survey:
         self._known: dict[str, object] = {}
         self._rules: Rules | None = None
         self._placed: dict[tuple[Request, int], Placement | PbsError] = {}
+        self._impossibles: dict[Request, str | None] = {}
         self.problems: dict[str, PbsError] = {}
         """Why something could not be read, by the command that was run for it."""
 
@@ -52,7 +54,7 @@ class Survey:
     @property
     def torque(self) -> bool:
         """Whether it is a TORQUE."""
-        return self._pbs.dialect is torque
+        return self._pbs.dialect.NAME == torque.NAME
 
     @property
     def rules(self) -> Rules | None:
@@ -70,6 +72,7 @@ class Survey:
             self._known.pop(command, None)
         self.problems.clear()
         self._placed.clear()
+        self._impossibles.clear()
 
     def place(self, request: Request, tasks: int = 1) -> Placement:
         """Choose the queue for a request, as ``choose_queue`` says, and see that some node could ever run it.
@@ -93,15 +96,24 @@ class Survey:
         if rules is not None and placement.queue is not None and is_elsewhere(placement.queue, rules.server):
             self._check_elsewhere(placement.queue)
             return placement
-        nodes = self.nodes
-        problem = nodes and impossible(request, nodes, torque=self.torque, server=self.server)
-        if problem:
+        problem = self._impossible(request)
+        if problem is not None:
             raise PbsError(
                 ErrorKind.REFUSED,
                 f"This can never run: {problem}.",
                 "Ask for less on each node, or for what `pbsnodes -a` lists.",
             )
         return placement
+
+    def _impossible(self, request: Request) -> str | None:
+        """Say why no node could ever run this; many requests differ in nothing that a node gives."""
+        wanted = replace(request, walltime=None, queue=None, account=None, project=None, site=(), extra=())
+        if wanted not in self._impossibles:
+            nodes = self.nodes
+            self._impossibles[wanted] = (
+                None if nodes is None else impossible(wanted, nodes, torque=self.torque, server=self.server)
+            )
+        return self._impossibles[wanted]
 
     def _check_elsewhere(self, queue: str) -> None:
         """Check that a queue of another server is there and takes jobs, as far as that server can be asked."""
