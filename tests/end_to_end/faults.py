@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from snakemake_executor_plugin_pbs_singularity.pbs import find_by_name, find_pbs
 from snakemake_executor_plugin_pbs_singularity.pbs.local import provide
 from snakemake_executor_plugin_pbs_singularity.pbs.local.address import is_running
 from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
@@ -100,7 +101,8 @@ class FaultyPbs:
         """Give the ids of all that PBS has ever got, by the names that qsub was called with."""
         calls = self.calls("qsub")
         names = dict.fromkeys(call.arguments[call.arguments.index("-N") + 1] for call in calls)
-        return {name: pbs_command(self.real, "qselect", "-x", "-N", name).stdout.split() for name in names}
+        pbs = find_pbs(self.real)
+        return {name: find_by_name(pbs, name) for name in names}
 
     def delete_all(self) -> None:
         """Delete what a test that failed has left."""

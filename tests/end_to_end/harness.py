@@ -174,11 +174,44 @@ def changed(environment: Mapping[str, str], variables: Mapping[str, str | None] 
     return {name: value for name, value in merged.items() if value is not None}
 
 
+def is_torque(environment: Mapping[str, str]) -> bool:
+    """Tell whether the PBS of an environment is a TORQUE."""
+    return pbs_command(environment, "qstat", "--version").stdout.startswith("Version:")
+
+
 def qstat(environment: Mapping[str, str], pbs_id: str) -> dict[str, str]:
-    """Give the attributes of a job, finished or not, as ``qstat -x -f`` tells them; none for an unknown one."""
+    """Give the attributes of a job or an array, finished or not, as ``qstat -x -f`` of OpenPBS tells them.
+
+    None for an unknown one.
+    """
+    if is_torque(environment):
+        return _torque_qstat(environment, pbs_id)
     answer = pbs_command(environment, "qstat", "-x", "-f", pbs_id)
-    text = answer.stdout.replace("\n\t", "")
-    return dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
+    return _attributes(answer.stdout)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    lines = text.replace("\n\t", "").splitlines()
+    return dict(line.strip().split(" = ", 1) for line in lines if " = " in line)
+
+
+def _torque_qstat(environment: Mapping[str, str], pbs_id: str) -> dict[str, str]:
+    """Give what a TORQUE tells, in OpenPBS's words where it has others: of an array, of its subjobs together."""
+    blocks = pbs_command(environment, "qstat", "-f", "-t", pbs_id).stdout.split("\n\n")
+    jobs = [told for block in blocks if (told := _attributes(block))]
+    if not jobs:
+        return {}
+    told = jobs[0]
+    states = [job["job_state"] for job in jobs]
+    for theirs, ours in (("exit_status", "Exit_status"), ("start_count", "run_count")):
+        if theirs in told:
+            told[ours] = told[theirs]
+    told["job_state"] = "F" if set(states) == {"C"} else states[0]
+    if "[]" in pbs_id:
+        kinds = {"Queued": "QHWT", "Running": "RS", "Exiting": "E", "Expired": "C"}
+        counts = {name: sum(state in letters for state in states) for name, letters in kinds.items()}
+        told["array_state_count"] = " ".join(f"{name}:{count}" for name, count in counts.items())
+    return told
 
 
 def pbs_command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:

@@ -179,7 +179,7 @@ def test_other_users_of_pbs_see_no_declared_variable_of_an_array(waiting: Waitin
 
 
 def test_no_more_jobs_of_an_array_run_at_a_time_than_are_wanted(waiting: Waiting, environment: dict[str, str]) -> None:
-    assert [call for call in waiting.calls.of("qsub") if "-J 0-3%2" in call] != []
+    assert [call for call in waiting.calls.of("qsub") if " 0-3%2 " in call] != []
     assert told(environment, waiting, "running")["array_state_count"] == "Queued:2 Running:2 Exiting:0 Expired:0"
     assert len(list((waiting.folder / "running").iterdir())) == 2
 

@@ -238,7 +238,7 @@ rule others:
 
 REFUSE_ARRAYS = """
 case " $* " in
-    *" -J "*) echo "qsub: Array job exceeds server or queue size limit" >&2; exit 3 ;;
+    *" -J "*|*" -t "*) echo "qsub: Array job exceeds server or queue size limit" >&2; exit 3 ;;
 esac
 exec REAL "$@"
 """
