@@ -24,10 +24,12 @@ set_up_node() { # COMMANDS
     trap 'setup_ended "$?"' EXIT # sh ends where `.` finds no file
     eval "$1" </dev/null
     _pbs_setup_status=$?
+    set +eu
     trap - EXIT
 }
 
 setup_ended() { # EXIT_STATUS: it has ended this shell; the tasks fail, each with its record
+    set +eu
     trap - EXIT
     _pbs_setup_status=$1
     [ "$1" -ne 0 ] || _pbs_setup_status=1
