@@ -160,10 +160,6 @@ def test_ctrl_c_while_it_waits_asks_whether_to_delete_it(pbs: LocalPbs, start: S
     terminal.wait_for("waiting")
     terminal.type("\x03")
     terminal.wait_for(question)
-    terminal.type("n\n")
-    terminal.wait_for(f"{question}n\n")
-    terminal.type("\x03")
-    terminal.wait_for(f"n\n^C{question}")
     terminal.type("what\n")
     terminal.wait_for("yes or no please\n")
     terminal.type("y\n")
@@ -171,6 +167,18 @@ def test_ctrl_c_while_it_waits_asks_whether_to_delete_it(pbs: LocalPbs, start: S
     assert terminal.end() == 0
     assert terminal.seen.endswith(f"y\nJob 1.{pbs.host} is being deleted\n")
     assert pbs.state("1") == "F"
+
+
+def test_a_job_stays_that_is_not_to_be_deleted(pbs: LocalPbs, start: Start) -> None:
+    terminal = start("qsub", "-I", "-h", "--", "/bin/echo", "at last")
+    terminal.wait_for("waiting")
+    terminal.type("\x03")
+    terminal.wait_for("(y|[n])? ")
+    terminal.type("n\n")
+    pbs.out("qrls 1")
+
+    assert terminal.end() == 0
+    assert "at last\n" in terminal.seen
 
 
 def test_qsub_ends_when_its_job_is_deleted(pbs: LocalPbs, start: Start) -> None:

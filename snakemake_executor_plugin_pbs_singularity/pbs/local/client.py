@@ -26,14 +26,16 @@ _UNREACHABLE_CODES = {"qstat": 255, "pbsnodes": 1}
 def main(home: str, command: str) -> int:
     """Run one PBS command with the arguments of this process and give its exit code."""
     arguments = sys.argv[1:]
-    if arguments == ["--version"]:
-        from .attributes import VERSION
-
-        print(f"pbs_version = {VERSION}")
-        return 0
     try:
         settings = _settings(home)
+        if arguments == ["--version"]:
+            print(_version(settings))
+            return 0
         if settings.get("server") == "away":
+            if settings.get("face") == "torque":
+                from .torque.away import say_unreachable
+
+                return say_unreachable(command)
             return _say_unreachable(command, arguments)
         code = 0
         for answer in ask(home, command, arguments):
@@ -73,6 +75,16 @@ def ask(home: str, command: str, arguments: list[str]) -> Iterator[dict[str, Any
         except (ConnectionResetError, BrokenPipeError):
             continue  # a server that was about to end: it has read nothing
     raise OSError("the server cannot be reached; see server.log there")
+
+
+def _version(settings: dict[str, Any]) -> str:
+    if settings.get("face") == "torque":
+        from .torque import VERSION as TORQUE_VERSION
+
+        return f"Version: {TORQUE_VERSION}\nCommit: "
+    from .attributes import VERSION
+
+    return f"pbs_version = {VERSION}"
 
 
 def request_of(command: str, arguments: list[str]) -> dict[str, Any]:

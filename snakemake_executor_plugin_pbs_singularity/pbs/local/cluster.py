@@ -175,7 +175,7 @@ class Cluster:
 
     def forget_old(self) -> None:
         """Drop history that is too old."""
-        self.store.forget_before(time.time() - self.settings.history_hours * 3600)
+        self.store.forget_before(time.time() - self.settings.remembers)
 
     # ----- waiting
 
@@ -344,7 +344,7 @@ class Cluster:
             dependent = self.jobs.get(number)
             if dependent is not None:
                 self._settle_anew(dependent)
-        if self.settings.history_hours == 0:
+        if self.settings.remembers == 0:
             self.store.forget(job.number)
 
     def _tell_end(self, job: Job) -> None:

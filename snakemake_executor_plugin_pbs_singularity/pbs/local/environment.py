@@ -46,6 +46,28 @@ def job_environment(
     return environment
 
 
+def torque_environment(
+    job: Job, index: int | None, *, server: str, user: User, temporary: str, node_file: str
+) -> dict[str, str]:
+    """Give the same as TORQUE's pbs_mom does, which has names of its own and no TMPDIR."""
+    environment = job_environment(job, index, server=server, user=user, temporary=temporary, node_file=node_file)
+    for name in ("TMPDIR", "NCPUS", "OMP_NUM_THREADS", "PBS_JOBDIR", "PBS_ARRAY_INDEX", "PBS_ARRAY_ID"):
+        environment.pop(name, None)
+    chunks = job.request.resources.chunks
+    walltime = job.request.resources.walltime
+    environment |= {
+        "PBS_NP": str(job.request.resources.ncpus),
+        "PBS_NUM_NODES": str(len(chunks)),
+        "PBS_NUM_PPN": str(chunks[0].ncpus),
+        "PBS_VNODENUM": "0",
+        "PBS_VERSION": "TORQUE-6.1.3.h5",
+        **({"PBS_WALLTIME": str(walltime)} if walltime is not None else {}),
+    }
+    if index is not None:
+        environment |= {"PBS_ARRAYID": str(index), "PBS_JOBNAME": f"{job.request.name}-{index}"}
+    return environment
+
+
 def node_lines(job: Job, host: str) -> str:
     """Give the text of PBS_NODEFILE: a line for each MPI process."""
     return f"{host}\n" * sum(chunk.mpiprocs for chunk in job.request.resources.chunks)

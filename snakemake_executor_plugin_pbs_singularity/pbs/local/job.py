@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from .resources import Resources
@@ -54,10 +55,21 @@ class Indices:
     step: int = 1
     limit: int | None = None
     """How many subjobs may run at once."""
+    listed: tuple[int, ...] = ()
+    """Every index where they are no simple range (TORQUE: ``-t 1,3,5-7``)."""
+    text: str = ""
+    """What was asked for, on TORQUE."""
 
-    def all(self) -> range:
+    def all(self) -> Sequence[int]:
         """Give every index."""
+        if self.listed:
+            return self.listed
         return range(self.first, self.last + 1, self.step)
+
+    @property
+    def separator(self) -> str:
+        """What stands before an index in the names of output files: ``-`` on TORQUE."""
+        return "-" if self.text else "."
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}" + (f":{self.step}" if self.step != 1 else "")
@@ -112,7 +124,7 @@ class Request:
         if self.interactive is not None:
             return replace(self, output=self.interactive.terminal, error=self.interactive.terminal)
         folder = dict(self.variables).get("PBS_O_WORKDIR", "")
-        index = "" if self.indices is None else f".{INDEX_TAG}"
+        index = "" if self.indices is None else f"{self.indices.separator}{INDEX_TAG}"
         start = f"{server}:{folder}/{self.name}"
         return replace(
             self,

@@ -60,6 +60,8 @@ class Plan:
     """Memory at which the job is killed."""
     cput: int | None
     pvmem_kb: int | None
+    data_kb: int | None
+    """Limit of the data segment of each process (``ulimit -d``)."""
     grace: float
     """Seconds between TERM and KILL."""
     terminal: str = ""
@@ -174,6 +176,8 @@ def _spawn(plan: Plan, file_actions: list[tuple[object, ...]]) -> int:
             os._exit(254)
     if plan.cput is not None:
         resource.prlimit(job, resource.RLIMIT_CPU, (plan.cput, plan.cput))
+    if plan.data_kb is not None:
+        resource.prlimit(job, resource.RLIMIT_DATA, (plan.data_kb * 1024, plan.data_kb * 1024))
     if plan.pvmem_kb is not None:
         resource.prlimit(job, resource.RLIMIT_AS, (plan.pvmem_kb * 1024, plan.pvmem_kb * 1024))
     return job

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import keeper
 from .ends import End
-from .environment import job_environment, node_lines
+from .environment import job_environment, node_lines, torque_environment
 from .job import INDEX_TAG, Job
 from .machine import current_user, host_name, room_of
 from .queues import need_of
@@ -176,7 +176,7 @@ class Node:
             script=self.script_path(job),
             shell=request.shell or self.user.shell,
             login=settings.login_shell,
-            environment=job_environment(
+            environment=(torque_environment if settings.face == "torque" else job_environment)(
                 job,
                 index,
                 server=self.name,
@@ -194,6 +194,7 @@ class Node:
             undelivered=self._home / "undelivered",
             walltime=request.resources.walltime,
             mem_kb=parse_size(request.resources.value("mem") or "") if settings.enforce_mem else None,
+            data_kb=parse_size(request.resources.value("mem") or "") if settings.face == "torque" else None,
             cput=parse_time(request.resources.value("cput") or ""),
             pvmem_kb=parse_size(request.resources.value("pvmem") or ""),
             grace=settings.kill_grace,
@@ -221,7 +222,8 @@ def _remove(folder: Path) -> None:
 
 
 def _default_name(job: Job, letter: str, index: int | None) -> str:
-    return f"{job.request.name}.{letter}{job.number}" + ("" if index is None else f".{index}")
+    separator = "" if job.request.indices is None else job.request.indices.separator
+    return f"{job.request.name}.{letter}{job.number}" + ("" if index is None else f"{separator}{index}")
 
 
 def _kill_all_with(variable: str) -> None:

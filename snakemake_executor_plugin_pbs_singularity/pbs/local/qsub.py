@@ -33,7 +33,7 @@ _USAGE = """usage: qsub [-a date_time] [-A account_string] [-c interval]
 """
 
 
-class _StopError(Exception):
+class StopError(Exception):
     """qsub ends here with a message and an exit code."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -42,7 +42,7 @@ class _StopError(Exception):
 
 
 @dataclass
-class _Wanted:
+class Wanted:
     """Options by letter; -l by resource and -W by keyword. What was said first holds."""
 
     letters: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def answer(call: Call, cluster: Cluster) -> Answer:
         return _submit(call, cluster)
     except UsageError as error:
         return Answer(err=f"{error}{_USAGE}", code=2)
-    except _StopError as error:
+    except StopError as error:
         return Answer(err=str(error), code=error.code)
     except RefusalError as error:
         return Answer(err=f"qsub: {error}\n", code=error.reason.code)
@@ -68,7 +68,7 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     if "--" in arguments:
         at = arguments.index("--")
         arguments, command = arguments[:at], arguments[at + 1 :]
-    wanted = _Wanted()
+    wanted = Wanted()
     operands = _take(arguments, wanted)
     if len(operands) > 1 or (operands and command):
         raise UsageError("")
@@ -78,19 +78,19 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
         script, name = (shlex.join(command) + "\n").encode("utf-8", "surrogateescape"), "STDIN"
     elif operands and operands[0] != "-":
         path = Path(call.cwd, operands[0])
-        script, name = _read_script(path), _NOT_IN_NAME.sub("_", path.name)[:_LONGEST_NAME]
+        script, name = read_script(path), _NOT_IN_NAME.sub("_", path.name)[:_LONGEST_NAME]
     elif call.stdin is None:
         raise NeedsInputError("stdin")
     else:
         script, name = call.stdin.encode("utf-8", "surrogateescape"), "STDIN"
-    directives = _Wanted()
+    written = Wanted()
     prefix = wanted.letters.get("C", call.environment.get("PBS_DPREFIX", _DIRECTIVE_PREFIX))
-    for words in _directives(script, prefix):
-        _take(words, directives, before=wanted)
+    for words in directives(script, prefix):
+        _take(words, written, before=wanted)
     for mine, added in (
-        (wanted.letters, directives.letters),
-        (wanted.resources, directives.resources),
-        (wanted.others, directives.others),
+        (wanted.letters, written.letters),
+        (wanted.resources, written.resources),
+        (wanted.others, written.others),
     ):
         for key, value in added.items():
             mine.setdefault(key, value)
@@ -101,16 +101,16 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     return _hand_over(call, cluster, wanted, script, name, command)
 
 
-def _check_interactive(call: Call, wanted: _Wanted) -> None:
+def _check_interactive(call: Call, wanted: Wanted) -> None:
     if "J" in wanted.letters:
         raise UsageError("qsub: interactive and array job submission cannot be used together\n")
     if call.terminal is None:
         raise NeedsInputError("terminal")
     if not call.has_terminal:
-        raise _StopError("qsub:\tstandard input and output must be a terminal for\n\tinteractive job submission\n", 1)
+        raise StopError("qsub:\tstandard input and output must be a terminal for\n\tinteractive job submission\n", 1)
 
 
-def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, name: str, command: list[str]) -> Answer:
+def _hand_over(call: Call, cluster: Cluster, wanted: Wanted, script: bytes, name: str, command: list[str]) -> Answer:
     letters = wanted.letters
     interactive = None
     if "I" in letters and call.terminal is not None:
@@ -127,8 +127,8 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
         queue=queue,
         resources=resources(wanted.resources.items(), has_gpus=cluster.node.total.ngpus > 0),
         submitted=time.time(),
-        output=_path(letters.get("o"), call.cwd, cluster.server),
-        error=_path(letters.get("e"), call.cwd, cluster.server),
+        output=host_path(letters.get("o"), call.cwd, cluster.server),
+        error=host_path(letters.get("e"), call.cwd, cluster.server),
         variables=tuple(variables),
         arguments=" ".join(call.arguments),
         join=letters.get("j", "n"),
@@ -139,10 +139,10 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
         rerunable=letters.get("r", "y") == "y" and interactive is None,
         project=letters.get("P", "_pbs_project_default"),
         account=letters.get("A", ""),
-        umask=_umask(wanted.others.get("umask")),
+        umask=read_umask(wanted.others.get("umask")),
         shell=letters.get("S", "").partition("@")[0],
-        depend=_depend(wanted.others.get("depend"), cluster.server),
-        execution_time=_execution_time(letters.get("a")),
+        depend=read_dependencies(wanted.others.get("depend"), cluster.server),
+        execution_time=read_execution_time(letters.get("a")),
         indices=_indices(letters.get("J")),
         remove=letters.get("R", ""),
         interactive=interactive,
@@ -157,7 +157,7 @@ def _hand_over(call: Call, cluster: Cluster, wanted: _Wanted, script: bytes, nam
     )
 
 
-def _take(arguments: list[str], wanted: _Wanted, before: _Wanted | None = None) -> list[str]:
+def _take(arguments: list[str], wanted: Wanted, before: Wanted | None = None) -> list[str]:
     """Check options and add them to what is wanted; give the operands."""
     try:
         pairs, operands = options(arguments, _OPTIONS)
@@ -166,10 +166,10 @@ def _take(arguments: list[str], wanted: _Wanted, before: _Wanted | None = None) 
     for option, value in pairs:
         letter = option[1]
         if letter == "l":
-            for name, amount in _resource_pairs(value):
+            for name, amount in resource_pairs(value):
                 wanted.resources[name] = amount
         elif letter == "W":
-            for name, setting in _other_pairs(value):
+            for name, setting in other_pairs(value):
                 wanted.others.setdefault(name, setting)
         elif before is None or letter not in before.letters:
             _check(letter, value)
@@ -187,13 +187,14 @@ def _check(letter: str, value: str) -> None:
         "p": lambda: re.fullmatch(r"[+-]?\d{1,4}", value) is not None and -1024 <= int(value) <= 1023,
         "r": lambda: value in ("y", "n"),
         "R": lambda: value in ("o", "e", "oe", "eo"),
-        "a": lambda: _execution_time(value) is not None,
+        "a": lambda: read_execution_time(value) is not None,
     }
     if letter in fits and not fits[letter]():
         raise UsageError(f"qsub: illegal -{letter} value\n")
 
 
-def _resource_pairs(text: str) -> list[tuple[str, str]]:
+def resource_pairs(text: str) -> list[tuple[str, str]]:
+    """Take -l apart. Raises UsageError."""
     pairs = []
     for item in text.split(","):
         name, equals, value = (part.strip() for part in item.partition("="))
@@ -203,7 +204,7 @@ def _resource_pairs(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _other_pairs(text: str) -> list[tuple[str, str]]:
+def other_pairs(text: str) -> list[tuple[str, str]]:
     """Take -W apart; a comma begins a new keyword only if an = follows: depend=afterok:1,afterany:2."""
     pairs: list[tuple[str, str]] = []
     for item in text.split(","):
@@ -218,20 +219,21 @@ def _other_pairs(text: str) -> list[tuple[str, str]]:
         if name == "block" and value.lower() not in ("true", "false"):
             raise UsageError("qsub: illegal -W value\n")
         if name in ("stagein", "stageout"):
-            raise _StopError("qsub: the local PBS does not stage files\n", 1)
+            raise StopError("qsub: the local PBS does not stage files\n", 1)
     return pairs
 
 
-def _read_script(path: Path) -> bytes:
+def read_script(path: Path) -> bytes:
+    """Give a script. Raises StopError if there is none."""
     try:
         if not path.is_file() and path.exists():
-            raise _StopError("qsub: script not a file\n", 1)
+            raise StopError("qsub: script not a file\n", 1)
         return path.read_bytes()
     except OSError as error:
-        raise _StopError(f"qsub: script file:: {error.strerror}\n", 1) from error
+        raise StopError(f"qsub: script file:: {error.strerror}\n", 1) from error
 
 
-def _directives(script: bytes, prefix: str) -> list[list[str]]:
+def directives(script: bytes, prefix: str) -> list[list[str]]:
     """Give the words of each directive; they end where the first command begins."""
     found = []
     for line in script.decode("utf-8", "surrogateescape").splitlines():
@@ -243,13 +245,13 @@ def _directives(script: bytes, prefix: str) -> list[list[str]]:
             try:
                 found.append(shlex.split(rest, comments=True))
             except ValueError as error:
-                raise _StopError(f"qsub: unmatched quote in directive: {text}\n", 1) from error
+                raise StopError(f"qsub: unmatched quote in directive: {text}\n", 1) from error
         elif text and not text.startswith(("#", ":")):
             break
     return found
 
 
-def _path(path: str | None, cwd: str, server: str) -> str:
+def host_path(path: str | None, cwd: str, server: str) -> str:
     """Give an output path as the server shows it, ``host:/path``; "" for the default."""
     if path is None:
         return ""
@@ -276,7 +278,7 @@ def _variables(call: Call, letters: dict[str, str], queue: str, server: str) -> 
     if "V" in letters:
         variables += [(name, value.rstrip()) for name, value in environment.items() if name != "_"]
     if "v" in letters:
-        variables += _named_variables(letters["v"], call)
+        variables += named_variables(letters["v"], call)
     return [*variables, ("PBS_O_QUEUE", queue), ("PBS_O_HOST", server)]
 
 
@@ -287,12 +289,12 @@ def _same_folder(one: str, other: str) -> bool:
         return False
 
 
-def _named_variables(text: str, call: Call) -> list[tuple[str, str]]:
+def named_variables(text: str, call: Call, *, strict: bool = True) -> list[tuple[str, str]]:
     """Read -v: names or NAME=value at commas; quotes protect commas and vanish, backslashes double.
 
     So found in transcript openpbs/11-nasty-SUMMARY.
     """
-    refused = _StopError("qsub: cannot send environment with the job\n", 1)
+    refused = StopError("qsub: cannot send environment with the job\n", 1)
     items = [""]
     quote = ""
     characters = iter(range(len(text)))
@@ -317,14 +319,17 @@ def _named_variables(text: str, call: Call) -> list[tuple[str, str]]:
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            if name not in call.environment:
+            if name not in call.environment and strict:
                 raise refused
+            if name not in call.environment:
+                continue
             value = call.environment[name]
         found.append((name.strip(), value.rstrip()))
     return found
 
 
-def _umask(text: str | None) -> int | None:
+def read_umask(text: str | None) -> int | None:
+    """Read ``-W umask=``. Raises RefusalError."""
     if text is None:
         return None
     if re.fullmatch(r"[0-7]{1,4}", text) is None:
@@ -332,7 +337,8 @@ def _umask(text: str | None) -> int | None:
     return int(text, 8)
 
 
-def _depend(text: str | None, server: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def read_dependencies(text: str | None, server: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Read ``-W depend=``. Raises UsageError."""
     if text is None:
         return ()
     found = []
@@ -358,7 +364,7 @@ def _indices(text: str | None) -> Indices | None:
     return Indices(first, last, step, int(match[4]) if match[4] else None)
 
 
-def _execution_time(text: str | None) -> float | None:
+def read_execution_time(text: str | None) -> float | None:
     """Read -a, ``[[CC]YY]MMDDhhmm[.SS]`` or ``hhmm``, as seconds since the epoch; None if it is none."""
     match = re.fullmatch(r"(\d{4}|\d{8}|\d{10}|\d{12})(?:\.(\d\d))?", text or "")
     if match is None:

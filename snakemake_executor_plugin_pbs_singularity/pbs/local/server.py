@@ -215,7 +215,7 @@ class _Server:
             connection.close()
             return
         try:
-            answer = _HANDLERS[call.command](call, self._cluster)
+            answer = self._handler(call.command)(call, self._cluster)
             self._cluster.store.commit()
         except NeedsInputError as need:
             _reply(connection, {"ask": str(need)})
@@ -230,6 +230,13 @@ class _Server:
             connection.close()
             return
         self._attend(connection, message, self._cluster.jobs[answer.wait_for], interactive=answer.interactive)
+
+    def _handler(self, command: str) -> Callable[[Call, Cluster], Answer]:
+        if self._settings.face == "torque":
+            from .torque.handlers import HANDLERS
+
+            return HANDLERS[command]
+        return _HANDLERS[command]
 
     def _attend(self, connection: socket.socket, message: dict[str, object], job: Job, *, interactive: bool) -> None:
         """Let a qsub wait for its job: for its end, or as the terminal of an interactive one."""

@@ -51,6 +51,10 @@ class Settings:
     max_array_size: int = 10_000
     history_hours: float = 336
     """How long a finished job stays known; 0 turns history off, so that a finished job is unknown."""
+    face: str = "openpbs"
+    """What the commands take and answer: as ``openpbs`` or as ``torque`` does. Jobs keep to the one they began with."""
+    keep_completed: float = 300
+    """Seconds that a finished job stays known on ``torque``, which has no history."""
     enforce_mem: bool = False
     """Whether a job that uses more memory than it asked for is killed. A default OpenPBS does not."""
     login_shell: bool = False
@@ -68,7 +72,13 @@ class Settings:
     lost: tuple[str, ...] = ()
     """Ids of jobs that vanish: killed, and the server knows nothing of them any more."""
 
+    @property
+    def remembers(self) -> float:
+        """Give the seconds that a finished job stays known."""
+        return self.keep_completed if self.face == "torque" else self.history_hours * 3600
 
+
+FACES = ("openpbs", "torque")
 _SERVER_STATES = ("up", "away", "hung")
 
 
@@ -128,11 +138,13 @@ def _checked(name: str, value: object, path: Path) -> object:
         return tuple(value)
     if name == "server" and value not in _SERVER_STATES:
         raise SettingsError(f"{path}: the setting server is {value!r}, not one of {', '.join(_SERVER_STATES)}.")
+    if name == "face" and value not in FACES:
+        raise SettingsError(f"{path}: the setting face is {value!r}, not one of {', '.join(FACES)}.")
     if name in ("enforce_mem", "login_shell") and not isinstance(value, bool):
         raise wrong
     if name in ("ncpus", "mem_mb", "ngpus", "max_array_size") and not (number and isinstance(value, int)):
         raise wrong
-    if name in ("history_hours", "kill_grace", "idle", "answer_delay") and not number:
+    if name in ("history_hours", "keep_completed", "kill_grace", "idle", "answer_delay") and not number:
         raise wrong
     return value
 

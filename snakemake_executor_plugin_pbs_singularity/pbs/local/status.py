@@ -7,6 +7,7 @@ from collections import Counter
 from .attributes import VERSION, Attribute
 from .cluster import Cluster
 from .resources import format_time
+from .settings import Queue
 
 _QUEUE_TITLE = """Queue              Max   Tot Ena Str   Que   Run   Hld   Wat   Trn   Ext Type
 ---------------- ----- ----- --- --- ----- ----- ----- ----- ----- ----- ----
@@ -20,7 +21,7 @@ server: {server}
 Queue            Memory CPU Time Walltime Node   Run   Que   Lm  State
 ---------------- ------ -------- -------- ---- ----- ----- ----  -----
 """
-_STATES = {"T": "Transit", "Q": "Queued", "H": "Held", "W": "Waiting", "R": "Running", "E": "Exiting", "B": "Begun"}
+STATES = {"T": "Transit", "Q": "Queued", "H": "Held", "W": "Waiting", "R": "Running", "E": "Exiting", "B": "Begun"}
 
 
 def _counts(cluster: Cluster, queue: str | None = None) -> Counter[str]:
@@ -30,7 +31,7 @@ def _counts(cluster: Cluster, queue: str | None = None) -> Counter[str]:
 
 
 def _count_text(counts: Counter[str]) -> str:
-    return " ".join(f"{name}:{counts[letter]}" for letter, name in _STATES.items()) + " "
+    return " ".join(f"{name}:{counts[letter]}" for letter, name in STATES.items()) + " "
 
 
 def _columns(counts: Counter[str]) -> str:
@@ -73,12 +74,18 @@ def queue_limits_table(cluster: Cluster, names: list[str]) -> str:
 
 def queue_attributes(cluster: Cluster, name: str) -> list[Attribute]:
     """Give what qstat -Qf shows of a queue."""
-    queue, counts = cluster.settings.queues[name], _counts(cluster, name)
-    shown = [
+    counts = _counts(cluster, name)
+    return [
         Attribute("queue_type", "Execution"),
         Attribute("total_jobs", str(counts.total())),
         Attribute("state_count", _count_text(counts)),
+        *queue_limits(cluster.settings.queues[name]),
     ]
+
+
+def queue_limits(queue: Queue) -> list[Attribute]:
+    """Give what a queue's settings say, which all kinds of PBS show alike."""
+    shown: list[Attribute] = []
     if queue.max_array_size is not None:
         shown.append(Attribute("max_array_size", str(queue.max_array_size)))
     if queue.max_walltime is not None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from .job import Indices, Interactive, Job, Request, Run
 from .resources import Chunk, Resources
@@ -141,6 +142,10 @@ def _run_text(run: Run) -> str:
     return json.dumps({name: getattr(run, name) for name in _RUN_FIELDS})
 
 
+def _indices(values: dict[str, Any] | None) -> Indices | None:
+    return None if values is None else Indices(**{**values, "listed": tuple(values.get("listed", ()))})
+
+
 def _job(number: int, request: str, run: str) -> Job:
     values = json.loads(request)
     wanted = values["resources"]
@@ -151,7 +156,7 @@ def _job(number: int, request: str, run: str) -> Job:
     )
     values["variables"] = tuple((name, value) for name, value in values["variables"])
     values["depend"] = tuple((kind, tuple(numbers)) for kind, numbers in values["depend"])
-    values["indices"] = None if values["indices"] is None else Indices(**values["indices"])
+    values["indices"] = _indices(values["indices"])
     if (terminal := values.get("interactive")) is not None:
         values["interactive"] = Interactive(**{**terminal, "command": tuple(terminal["command"])})
     return Job(number, Request(**values), Run(**json.loads(run)))

@@ -46,7 +46,7 @@ def alternate_table(views: Iterable[View], server: str, *, title: bool, comments
             f"{_cut(view.job.identity(view.index).text(server), 15):<15} {_cut(_user(view), 8):<8} "
             f"{_cut(request.queue, 8):<8} {_cut(request.name, 10):<10} "
             f"{' -- ' if run.session is None else run.session:>6} {wanted.value('nodect') or ' -- ':>3} "
-            f"{wanted.ncpus or ' -- ':>3} {_memory(wanted.value('mem')):>6.6} {walltime:>5.5} "
+            f"{wanted.ncpus or ' -- ':>3} {short_memory(wanted.value('mem')):>6.6} {walltime:>5.5} "
             f"{view.state} {elapsed:>5.5}\n"
         )
         if nodes:
@@ -63,7 +63,7 @@ def _elapsed(view: View) -> str:
     return format_time((view.run.ended or time.time()) - view.run.started)
 
 
-def _memory(size: str | None) -> str:
+def short_memory(size: str | None) -> str:
     """Give a size with at most four digits, rounded up."""
     if size is None:
         return " -- "
