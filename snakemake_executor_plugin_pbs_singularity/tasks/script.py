@@ -149,8 +149,12 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
 
 
 def probe_script(functions: str, calls: Iterable[Sequence[str]]) -> str:
-    """Give a script that calls shell functions, each with its words, whatever those hold."""
-    return "".join(["#!/bin/sh\n", functions, *(f"{shlex.join(call)}\n" for call in calls)])
+    """Give a script that calls shell functions, each with its words, whatever those hold.
+
+    Those of the batches' scripts are there, too.
+    """
+    parts = ["#!/bin/sh\n", _FUNCTIONS.read_text(encoding="utf-8"), functions]
+    return "".join([*parts, *(f"{shlex.join(call)}\n" for call in calls)])
 
 
 def container_command(container: Container, workdir: Path, shell: str, command: str) -> str:

@@ -103,6 +103,16 @@ def test_setup_that_ends_the_shell_ends_nothing_else(shell: list[str], tmp_path:
     assert facts.runtime == ""
 
 
+def test_setup_has_module_as_tasks_do(tmp_path: Path) -> None:
+    init = tmp_path / "init"
+    init.mkdir()
+    (init / "sh").write_text('module() { PATH=/loaded; export PATH; }\n')
+    with make_meeting(tmp_path) as meeting:
+        environment = {"MODULESHOME": str(tmp_path)}
+        questions = Questions(tmp_path, environment, "module load singularity && [ $PATH = /loaded ]", ("apptainer",))
+        assert run_script(["dash"], meeting, questions).setup_status == 0
+
+
 def test_where_the_folder_is_not_there_all_is_printed(tmp_path: Path) -> None:
     with make_meeting(tmp_path) as meeting:
         questions = Questions(tmp_path / "elsewhere", {}, None, ("apptainer",))

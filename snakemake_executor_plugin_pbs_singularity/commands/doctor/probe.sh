@@ -146,9 +146,11 @@ memory_of_cgroup() { # the least limit of the job's cgroup and those above it, i
 # The container runtime, as a task finds it
 
 setup() { # COMMANDS: tried apart first, as a failing `.` ends the shell that it is run in
-    if _pbs_said=$( (eval "$1") 2>&1 >/dev/null); then
+    command -v module >/dev/null || define_module # as for tasks
+    if _pbs_said=$( (eval "$1") 2>&1 >/dev/null </dev/null); then
         say setup 0
-        eval "$1" >/dev/null 2>&1
+        eval "$1" >/dev/null 2>&1 </dev/null
+        set +eu
     else
         say setup "$?"
         say setup_said "$(printf '%s' "$_pbs_said" | tail -n 3)"
