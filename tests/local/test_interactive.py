@@ -204,6 +204,7 @@ def test_walltime_ends_it_and_is_said_on_the_terminal(pbs: LocalPbs, start: Star
 def test_it_outlives_the_server(pbs: LocalPbs, start: Start) -> None:
     terminal = start("qsub", "-I", "-S", "/bin/sh")
     terminal.wait_for("ready")
+    pbs.wait_until(lambda: pbs.attribute("1", "session_id"), "the shell never starts")
     pbs.stop_server()
     terminal.type("echo still-$((40 + 2))\n")
     terminal.wait_for("still-42")
@@ -250,3 +251,14 @@ def test_it_cannot_be_an_array(start: Start) -> None:
 
     assert terminal.end() == 2
     assert terminal.seen.startswith("qsub: interactive and array job submission cannot be used together\nusage: ")
+
+
+def test_torque_runs_a_script_on_the_terminal(pbs: LocalPbs, start: Start) -> None:
+    pbs.set(face="torque")
+    script = pbs.cwd / "job.sh"
+    script.write_text("#!/bin/sh\necho $PBS_ENVIRONMENT $TERM; stty size; exit 3\n")
+    script.chmod(0o755)
+    terminal = start("qsub", "-I", "-l", "nodes=1:ppn=2", "-N", "named", "-x", str(script))
+
+    assert terminal.end() == 0
+    assert "ready\n\nPBS_INTERACTIVE vt220\n33 111\n\nqsub: job 1" in terminal.seen

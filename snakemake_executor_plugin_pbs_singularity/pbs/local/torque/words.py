@@ -7,9 +7,9 @@ from ..refusal import Reason, RefusalError
 _WORDS = {
     Reason.UNKNOWN_QUEUE: (172, "Unknown queue MSG=requested queue not found"),
     Reason.QUEUE_DISABLED: (175, "Queue is not enabled MSG=queue is disabled: user {owner}, queue {queue}"),
-    Reason.NOT_ALLOWED: (159, "Unauthorized Request  MSG=user {owner} is not in the queue's access list"),
+    Reason.NOT_ALLOWED: (176, "Access to queue is denied MSG=user not in the access list: user {owner}, queue {queue}"),
     Reason.OVER_LIMIT: (190, "Job exceeds queue resource limits MSG=cannot satisfy queue max walltime requirement"),
-    Reason.TOO_MANY: (198, "Maximum number of jobs already in queue MSG=total number of current user's jobs "
+    Reason.TOO_MANY: (228, "Maximum number of jobs already in queue for user MSG=total number of current user's jobs "
                            "exceeds the queue limit: user {owner}, queue {queue}"),
     Reason.ARRAY_TOO_LARGE: (235, "Bad Job Array Request MSG=Requested array size too large"),
     Reason.BAD_VALUE: (168, "Illegal attribute or resource value for{about}"),
