@@ -87,7 +87,6 @@ class Examination:
             queue=settings.queue,
             pbs_kind=settings.pbs,
             libraries=self.libraries,
-            is_default_library=settings.library is None,
             store=self.store if settings.store else None,
             bind=settings.bind,
             account=settings.account,

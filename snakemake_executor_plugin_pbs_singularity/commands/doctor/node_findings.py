@@ -285,7 +285,8 @@ def judge_setup(facts: NodeFacts) -> list[Finding]:
             "node: setup",
             f"The lines of node_setup fail with exit status {facts.setup_status}: "
             f"{facts.setup_said or 'they say nothing'}.",
-            "Correct --pbs-singularity-node-setup; /bin/sh runs it. `module` is defined if it is where it usually is; else "
+            "Correct --pbs-singularity-node-setup; /bin/sh runs it. `module` is defined if it is where it usually "
+            "is; else "
             "its own file comes first: `. /where/it/is/init/sh; module load singularity`.",
         )
     ]

@@ -28,7 +28,6 @@ class SiteValues:
     pbs_kind: str
     """The setting --pbs-singularity-pbs."""
     libraries: tuple[Path, ...]
-    is_default_library: bool
     store: Path | None
     """None for the default, in the working directory."""
     bind: str | None
@@ -123,7 +122,7 @@ def _containers(site: SiteValues) -> list[str]:
     lines = ["# Images: the site's own, and where others are pulled to. A folder of the group serves everybody in it."]
     if site.libraries:
         folders = ":".join(map(str, site.libraries))
-        comment = "the default" if site.is_default_library else "searched in this order"
+        comment = "searched in this order" if len(site.libraries) > 1 else ""
         lines.append(_line("pbs-singularity-library", folders, comment))
     else:
         lines.append("# pbs-singularity-library: /mnt/data/container_library")

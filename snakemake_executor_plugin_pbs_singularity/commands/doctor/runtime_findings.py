@@ -120,6 +120,13 @@ def judge_container(facts: NodeFacts, image: Path | None, why_none: str) -> Find
     """Tell whether a container ran on the node, or what speaks for it or against."""
     what = "node: container"
     if facts.container_status == 0 and "container-runs" in facts.container_said:
+        if "temporary sandbox" in facts.container_said:
+            return warning(
+                what,
+                f"{image} runs there, but is unpacked for it each time ({_means(facts)}): that takes time, and room "
+                f"in TMPDIR.",
+                _container_remedy(facts),
+            )
         return ok(what, f"{image} runs there ({_means(facts)}).")
     if facts.container_status is not None:
         return problem(
@@ -167,7 +174,7 @@ def _container_remedy(facts: NodeFacts) -> str:
         )
     if not facts.setuid and facts.fuse != "open":
         return (
-            "Ask the administrators for /dev/fuse with mode 0666, or for the setuid starter; unpacked images do "
-            "without."
+            "Ask the administrators for /dev/fuse with mode 0666, or for the setuid starter; images that are "
+            "unpacked for good, as folders, do without."
         )
     return "Try the same in a job by hand: what the runtime says names the reason."
