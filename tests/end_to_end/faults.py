@@ -21,7 +21,7 @@ import pytest
 from snakemake_executor_plugin_pbs_singularity.pbs import find_by_name, find_pbs
 from snakemake_executor_plugin_pbs_singularity.pbs.local import provide
 from snakemake_executor_plugin_pbs_singularity.pbs.local.address import is_running
-from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
+from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change, load
 
 from .harness import changed, pbs_command, qstat, wait_until
 
@@ -164,7 +164,9 @@ def own_pbs(environment: Mapping[str, str], home: Path, **settings: object) -> d
         return dict(environment)
     home.mkdir(mode=0o700)
     own = {**environment, "PBS_SINGULARITY_LOCAL_HOME": str(home)}
-    change(home, **{"ncpus": 120, "mem_mb": 120 * 1024, "ngpus": 0, "kill_grace": 1, "idle": 20, **settings})
+    face = load(Path(environment["PBS_SINGULARITY_LOCAL_HOME"])).face
+    plain = {"ncpus": 120, "mem_mb": 120 * 1024, "ngpus": 0, "kill_grace": 1, "idle": 20, "face": face}
+    change(home, **{**plain, **settings})
     own["PATH"] = f"{provide(own)}{os.pathsep}{environment['PATH']}"
     return own
 

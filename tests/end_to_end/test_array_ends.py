@@ -29,7 +29,7 @@ rule after:
 rule mended:
     output: "mended/{n}"
     retries: 1
-    resources: mem_mb=10
+    resources: mem_mb=300
     shell: "echo try >> tried.{wildcards.n}; [ {wildcards.n} != 1 ] || [ $(wc -l < tried.1) = 2 ]; touch {output}"
 
 rule long:
@@ -40,11 +40,11 @@ rule long:
 
 use rule long as deleted with:
     output: "deleted/{n}"
-    resources: mem_mb=20
+    resources: mem_mb=310
 
 use rule long as whole with:
     output: "whole/{n}"
-    resources: mem_mb=30
+    resources: mem_mb=320
 
 use rule long as held with:
     output: "held/{n}"

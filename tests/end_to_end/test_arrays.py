@@ -34,7 +34,7 @@ rule nested:
 
 rule other:
     output: "other/{n}"
-    resources: mem_mb=50
+    resources: mem_mb=350
     shell: "echo other {wildcards.n} > {output}"
 
 rule once:
@@ -232,7 +232,7 @@ rule some:
 
 rule others:
     output: "others/{n}"
-    resources: mem_mb=50
+    resources: mem_mb=350
     shell: "touch {output}"
 """
 

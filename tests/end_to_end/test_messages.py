@@ -69,7 +69,7 @@ rule not_executable:
 rule killed:
     output: "killed"
     container: "tools/beta"
-    resources: mem_mb=50
+    resources: mem_mb=350
     shell: "sleep 2; kill -KILL $$"
 
 rule crashed:
@@ -93,7 +93,7 @@ rule forgotten:
 rule too_much_memory:
     output: "too_much_memory"
     container: "tools/beta"
-    resources: mem_mb=60
+    resources: mem_mb=360
     shell:
         "if [ {config[local]} = 1 ]; then "
         "python3 -c 'import time; x = bytearray(200 << 20); time.sleep(600)'; fi; touch {output}"

@@ -159,7 +159,7 @@ rule tmpdir:
 
 rule set_resources:
     output: "set.txt"
-    resources: mem_mb=20, other=1
+    resources: mem_mb=520, other=1
     shell:
         "echo mem_mb={resources.mem_mb} threads={threads} > {output}; "
         "echo other={resources.other} of_default={resources.of_default} >> {output}"
@@ -208,7 +208,7 @@ THREAD_VARIABLES = (
 """Those that snakemake/shell.py sets."""
 
 VARIABLES = {"DECLARED": "declared 'value' $HOME", "UNDECLARED": "a secret"}
-ALL = ("--configfile", "more.yaml", "--config", "third=3", "--default-resources", "of_default=5", "mem_mb=30")
+ALL = ("--configfile", "more.yaml", "--config", "third=3", "--default-resources", "of_default=5", "mem_mb=530")
 SET = ("--set-resources", "set_resources:other=7", "--set-threads", "set_resources=2")
 
 
@@ -321,7 +321,7 @@ def test_a_tmpdir_of_a_rule_is_made_and_used(rules: Run) -> None:
 
 
 def test_resources_and_threads_come_from_rule_default_and_command_line(rules: Run) -> None:
-    assert rules.text("set.txt") == "mem_mb=20 threads=2\nother=7 of_default=5"
+    assert rules.text("set.txt") == "mem_mb=520 threads=2\nother=7 of_default=5"
 
 
 @pytest.mark.parametrize("kind", ["environment.txt", "nested.txt"])

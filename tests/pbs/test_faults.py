@@ -23,7 +23,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import (
 )
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
 
-from .printed import wide
+from .printed import wide, wrapped, xml
 
 MakePbs = Callable[..., Pbs]
 
@@ -213,6 +213,19 @@ def test_an_old_qstat_is_asked_in_its_own_way(made_pbs: MakePbs, tmp_path: Path)
     assert status(pbs, ["1.vm"])["1.vm"].state is State.RUNNING
 
 
+def test_a_pbs_pro_12_without_a_history_is_asked_in_its_own_words_step_by_step(
+    made_pbs: MakePbs, tmp_path: Path
+) -> None:
+    """It knows no JSON, no -E and no -w, and prints long values in several lines."""
+    (tmp_path / "answer").write_text(wrapped("1.vm", {"comment": "y" * 200, "job_state": "F", "Exit_status": "7"}))
+    usage = "echo 'qstat: invalid option -- E' >&2; echo 'usage: ' >&2; exit 2"
+    off = "echo 'qstat: PBS is not configured to maintain job history' >&2; exit 0"
+    pbs = made_pbs(qstat=f"case $* in *-E*) {usage};; *-x*) {off};; *) cat {tmp_path}/answer; esac")
+    told = status(pbs, ["1.vm"])["1.vm"]
+    assert (told.state, told.exit_status, told.comment) == (State.FINISHED, 7, "y" * 200)
+    assert calls(pbs, "qstat") == ["-x -f -E -w 1.vm", "-x -f 1.vm", "-f 1.vm"]
+
+
 def test_a_site_without_history_is_asked_without_it(made_pbs: MakePbs, tmp_path: Path) -> None:
     (tmp_path / "answer").write_text(wide("1.vm", {"job_state": "R"}))
     off = "echo 'qstat: PBS is not configured to maintain job history' >&2; exit 0"
@@ -269,6 +282,70 @@ def test_a_search_that_could_not_connect_has_not_found_out_that_nothing_is_there
     with pytest.raises(PbsError) as caught:
         find_by_name(made_pbs(qselect=AWAY.format("qselect", 0)), "train")
     assert caught.value.kind is ErrorKind.UNREACHABLE
+
+
+# TORQUE
+
+
+SELECT = """
+case $* in
+    *'-N train-4f9a-7 '*) echo '5[7].vm' ;;
+    *-N*) ;;
+    *) echo 1.vm; echo '4[0].vm'; echo '4[1].vm'; echo '5[7].vm'; echo '5[8].vm' ;;
+esac
+"""
+
+
+def test_an_array_of_torque_is_found_by_a_subjob_that_is_still_there(made_pbs: MakePbs) -> None:
+    """Its qselect knows no names of arrays, and its server forgets subjobs one by one."""
+    pbs = made_pbs("torque", qselect=SELECT)
+    assert find_by_name(pbs, "train-4f9a") == ["5[].vm"]
+    named = [call.split()[1] for call in calls(pbs, "qselect") if "-N" in call]
+    assert named == ["train-4f9a", "train-4f9a-0", "train-4f9a-7"]
+
+
+def test_a_job_of_torque_is_found_by_its_name_at_once(made_pbs: MakePbs) -> None:
+    pbs = made_pbs("torque", qselect="echo 12.vm")
+    assert find_by_name(pbs, "train") == ["12.vm"]
+    assert len(calls(pbs, "qselect")) == 1
+
+
+def test_an_array_of_torque_whose_id_got_lost_is_found(made_pbs: MakePbs, submission: Submission) -> None:
+    lost = "echo 'qsub: submit error (Time out)' >&2; exit 237"
+    assert submit(made_pbs("torque", qsub=lost, qselect=SELECT), submission) == "5[].vm"
+
+
+def test_jobs_and_arrays_of_torque_are_asked_for_by_one_question(made_pbs: MakePbs, tmp_path: Path) -> None:
+    answer = xml(("1.vm", {"job_state": "R"})) + xml(("2[0].vm", {"job_state": "C"}), ("2[1].vm", {"job_state": "Q"}))
+    (tmp_path / "answer").write_text(answer)
+    unknown = "echo 'qstat: Unknown Job Id Error 9.vm' >&2; exit 153"
+    pbs = made_pbs("torque", qstat=f"cat {tmp_path}/answer; {unknown}")
+    told = status(pbs, ["1.vm", "2[].vm", "9.vm"])
+    assert {job_id: (job.state, job.subjobs_left) for job_id, job in told.items()} == {
+        "1.vm": (State.RUNNING, None),
+        "2[].vm": (State.RUNNING, 1),
+        "9.vm": (State.UNKNOWN, None),
+    }
+    assert calls(pbs, "qstat") == ["-x -t 1.vm 2[].vm 9.vm"]
+
+
+def test_an_array_that_torque_does_not_know_is_told_alone(made_pbs: MakePbs) -> None:
+    pbs = made_pbs("torque", qstat="echo 'qstat: Unknown Job Id Error 9[].vm' >&2; exit 153")
+    assert {job_id: job.state for job_id, job in subjob_status(pbs, "9[].vm").items()} == {"9[].vm": State.UNKNOWN}
+
+
+def test_unknown_jobs_among_those_to_delete_do_no_harm_on_torque(made_pbs: MakePbs) -> None:
+    said = (
+        "qdel: nonexistent job id: 9.vm\n"
+        "qdel: Request invalid for state of job MSG=invalid state for job - COMPLETE 1.vm"
+    )
+    delete(made_pbs("torque", qdel=f"echo '{said}' >&2; exit 153"), ["1.vm", "9.vm"])
+
+
+def test_a_job_on_a_node_that_does_not_answer_cannot_be_deleted_and_it_is_said_why(made_pbs: MakePbs) -> None:
+    pbs = made_pbs("torque", qdel="echo 'qdel: Server could not connect to MOM 1.vm' >&2; exit 224")
+    with pytest.raises(PbsError, match="A node does not answer"):
+        delete(pbs, ["1.vm"])
 
 
 # Deleting
