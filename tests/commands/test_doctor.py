@@ -99,6 +99,23 @@ def test_a_good_site_has_no_problem(site: Site) -> None:
     assert site.is_left_alone()
 
 
+def test_a_good_site_with_torque_has_no_problem_either(site: Site) -> None:
+    site.local.set(face="torque", keep_completed=300)
+    found = site.doctor()
+    assert {what for what, (level, *_) in found.items() if level != "ok"} <= {"user"}
+    assert found["PBS"][1].startswith("TORQUE ")
+    assert found["history"][1] == "Jobs that are over stay known for 5 min (keep_completed)."
+    assert "began on" in found["probe job"][1]
+    assert list(site.workdir.iterdir()) == []
+
+
+def test_a_torque_that_forgets_jobs_at_once_is_warned(site: Site) -> None:
+    site.local.set(face="torque", keep_completed=0)
+    level, _, remedy = site.doctor()["history"]
+    assert level == "warning"
+    assert "keep_completed=300" in remedy
+
+
 def test_a_site_without_history_is_warned_and_works(site: Site) -> None:
     site.local.set(history_hours=0)
     level, said, remedy = site.doctor()["history"]
@@ -211,6 +228,23 @@ def test_a_signal_ends_the_doctor_when_its_job_is_gone(number: int, code: int, s
     assert "is gone" in said
     assert len(site.jobs()) == 1
     assert list(site.workdir.iterdir()) == []
+
+
+def test_a_job_whose_id_was_lost_is_found_by_its_name_and_gone(site: Site, tmp_path: Path) -> None:
+    front = tmp_path / "front"
+    front.mkdir()
+    (front / "qsub").write_text(
+        f'#!/bin/sh\n{site.local.bin}/qsub "$@" >/dev/null\necho "qsub: End of File" >&2\nexit 1\n'
+    )
+    lost = f"[ -e {front}/asked.2 ] || {{ [ -e {front}/asked.1 ] && : >{front}/asked.2; : >{front}/asked.1; exit 1; }}"
+    (front / "qselect").write_text(f'#!/bin/sh\n{lost}\nexec {site.local.bin}/qselect "$@"\n')
+    for name in ("qstat", "qdel"):
+        (front / name).symlink_to(site.local.bin / name)
+    for name in ("qsub", "qselect"):
+        (front / name).chmod(0o755)
+    found = site.doctor(PATH=f"{front}{os.pathsep}{site.environment['PATH']}")
+    assert found["probe job"][0] == "ok"
+    assert site.is_left_alone()
 
 
 def test_it_says_what_keeps_the_job_waiting(site: Site) -> None:

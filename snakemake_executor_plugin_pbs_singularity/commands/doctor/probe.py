@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ...pbs import (
     Submission,
     delete,
     explain_waiting,
+    find_by_name,
     hindrance,
     job_name,
     status,
@@ -44,6 +46,8 @@ _PAUSE_END = 0.3
 """Seconds between two looks whether it is gone."""
 _END = 60.0
 """Seconds that PBS may take to end it."""
+_DOUBT = 20.0
+"""Seconds for which a job that may have been submitted is looked for."""
 _AGAIN = 60.0
 """Seconds after which the same words are said again."""
 _OVER = (State.FINISHED, State.UNKNOWN)
@@ -104,7 +108,7 @@ def run_probe(
             arguments=pbs.dialect.request_arguments(request),
             workdir=questions.workdir,
         )
-        job = submit(pbs, submission)
+        job = _submit(pbs, submission)
         say(f"Submitted the probe job {job}.")
         watch = _Watch(pbs, job, meeting, patience, stopping, say)
         try:
@@ -122,6 +126,21 @@ def run_probe(
             stopped=stopping.signal is not None,
             left=left,
         )
+
+
+def _submit(pbs: Pbs, submission: Submission) -> str:
+    """Submit the job. Raises PbsError, but not before one that may have been submitted was looked for by its name."""
+    try:
+        return submit(pbs, submission)
+    except PbsError as error:
+        until = time.monotonic() + _DOUBT
+        while error.uncertain and time.monotonic() < until:
+            with suppress(PbsError):
+                found = find_by_name(pbs, submission.name)
+                if found:
+                    return found[0]
+            time.sleep(1.0)
+        raise
 
 
 class _Watch:
