@@ -17,7 +17,22 @@ from .show import print_findings, print_json
 _PROFILE = "profiles/default"
 
 
-@click.command()
+_HELP = """Tell whether workflows will run on this site, and what to do if not.
+
+Looks at this machine, at PBS and its queues, and, through a small job that is gone when this ends, at a compute
+node: its container runtime, its folders, its clock. Start it in the folder where you would start snakemake, as the
+user who would: the settings are those of a run there (options, SNAKEMAKE_PBS_SINGULARITY_... variables, profile).
+
+Ends with 0 if workflows will run, with 1 if there is a problem.
+
+    \b
+    pbs-singularity doctor
+    pbs-singularity doctor --queue short --wait 60
+    pbs-singularity doctor --write-profile
+"""
+
+
+@click.command(help=_HELP)
 @click.option("--queue", metavar="QUEUE", help="The queue that the probe job, and jobs whose rule names none, go to.")
 @library_option
 @store_option
@@ -55,19 +70,7 @@ def doctor(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Tell whether workflows will run on this site, and what to do if not.
-
-    Looks at this machine, at PBS and its queues, and, through a small job that is gone when this ends, at a compute
-    node: its container runtime, its folders, its clock. Start it in the folder where you would start snakemake, as the
-    user who would: the settings are those of a run there (options, SNAKEMAKE_PBS_SINGULARITY_... variables, profile).
-
-    Ends with 0 if workflows will run, with 1 if there is a problem.
-
-    \b
-    pbs-singularity doctor
-    pbs-singularity doctor --queue short --wait 60
-    pbs-singularity doctor --write-profile
-    """
+    """See _HELP."""
     from .examination import examine
     from .profile import profile_text
     from .profile import write_profile as write

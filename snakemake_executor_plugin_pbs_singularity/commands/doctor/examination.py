@@ -48,6 +48,8 @@ class Examination:
     survey: Survey | None = None
     queue: str | None = None
     """Where a plain job goes."""
+    named_queue: str | None = None
+    """What ``qsub`` has to be told for that; None for the default queue."""
     libraries: tuple[Path, ...] = ()
     store: Path = Path()
     options: tuple[str, ...] = ()
@@ -166,6 +168,7 @@ def _look_at_queues(seen: Examination, survey: Survey) -> None:
         return
     try:
         placement = survey.place(probe_request(seen.settings))
+        seen.named_queue = placement.queue
         seen.queue = placement.queue or server.default_queue
         seen.findings.append(pbs_findings.judge_target(seen.queue, queues, server.default_queue))
     except PbsError as error:
@@ -227,8 +230,8 @@ def _look_at_node(
     planned = seen.planned if isinstance(seen.planned, Runtime) else None
     chosen = image.absolute() if image is not None else smallest_image((*seen.libraries, seen.store), planned)
     folders = {f"library{number}": folder for number, folder in enumerate(seen.libraries, 1)}
-    if seen.store.is_dir() and not seen.store.is_relative_to(seen.workdir):
-        folders["store"] = seen.store
+    if not seen.store.is_relative_to(seen.workdir):
+        folders["store"] = seen.store if seen.store.is_dir() else seen.store.parent
     container = Container(Path("container_runtime"), chosen, seen.options) if chosen is not None else None
     questions = Questions(
         workdir=seen.workdir,
@@ -241,7 +244,7 @@ def _look_at_node(
         python=Path(sys.executable),
     )
     try:
-        request = replace(probe_request(seen.settings), queue=seen.settings.queue or seen.queue)
+        request = replace(probe_request(seen.settings), queue=seen.settings.queue or seen.named_queue)
         probe = seen.probe = run_probe(seen.pbs, request, questions, patience, stopping, say)
     except (PbsError, WorkflowError, OSError) as error:
         said, remedy = (error.problem, error.remedy) if isinstance(error, PbsError) else (str(error), "")
