@@ -12,34 +12,56 @@ from pathlib import Path
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.images.runtime import find_runtime, setting_prefix
+from snakemake_executor_plugin_pbs_singularity.images.sif import take_out_file_system
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for tools, which is no part of the package
 
-from tools.apptainer import path_with_apptainer
+from tools.apptainer import install, path_with_apptainer
+from tools.cache import cache_folder
 from tools.images import QUICKLY, TestImages, build_images
 from tools.registry import Registry, registry_tools, serve
 
 
 @pytest.fixture(scope="session")
 def apptainer() -> str:
-    """A PATH with a real ``apptainer`` or ``singularity``: this machine's, else one put into the cache."""
+    """A PATH with a real ``apptainer`` or ``singularity``: the one on PATH, else one put into the cache.
+
+    So another runtime is tested by putting it on PATH: ``PATH=/opt/singularity-2.6.1/bin:$PATH``.
+    """
     return path_with_apptainer()
 
 
 @pytest.fixture(scope="session")
-def images(apptainer: str) -> TestImages:
-    """The images that the fixtures below give."""
-    return build_images(apptainer)
+def is_version_2(apptainer: str) -> bool:
+    """Whether the runtime of these tests is Singularity 2, which neither makes nor runs a SIF."""
+    return find_runtime({"PATH": apptainer}).is_version_2
 
 
 @pytest.fixture(scope="session")
-def library(images: TestImages) -> Path:
+def images(apptainer: str, is_version_2: bool) -> TestImages:
+    """The images that the fixtures below give."""
+    return build_images(
+        f"{install(cache_folder() / 'apptainer')}{os.pathsep}{apptainer}" if is_version_2 else apptainer
+    )
+
+
+@pytest.fixture(scope="session")
+def library(images: TestImages, is_version_2: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library folder: ``deep_learning/alpha.simg``, ``tools/beta.sif``, ``sandboxes/gamma``, ``tools/bare.sif``.
 
     Their ``/etc/os-release`` says ``PRETTY_NAME="test image alpha"`` and so on. The bare one has no bash and
-    no Python. Not to be written to.
+    no Python. Not to be written to. Under Singularity 2, files have the same names, but none is a SIF.
     """
-    return images.library
+    if not is_version_2:
+        return images.library
+    library = tmp_path_factory.mktemp("library-2") / "library"
+    for name in ("deep_learning", "sandboxes", "tools"):
+        (library / name).mkdir(parents=True)
+    shutil.copy(images.library / "deep_learning/alpha.simg", library / "deep_learning")
+    (library / "sandboxes/gamma").symlink_to(images.library / "sandboxes/gamma")
+    for sif in images.library.glob("tools/*.sif"):
+        take_out_file_system(sif, library / "tools" / sif.name).chmod(0o755)
+    return library
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from .cache import ToolError, cache_folder, locked, new_folder, say
 from .debian import BASE, bootstrap, command
 from .registry import registry_tools, serve, upload
 
-_VERSION = "5"
+_VERSION = "7"
 """To be changed when the images change, so that they are built anew."""
 
 QUICKLY = "-comp zstd -Xcompression-level 1"
@@ -55,7 +55,8 @@ def build_images(path: str, *, cache: Path | None = None) -> TestImages:
     """Give the images, building them at the first call, which takes half a minute.
 
     They are kept in ``cache``, cache_folder() if None. ``path`` is a PATH with an Apptainer, or a Singularity
-    that builds SIFs. Raises ToolError if the packages cannot be had or an image cannot be built.
+    that builds SIFs, which version 2 does not. Raises ToolError if the packages cannot be had or an image cannot be
+    built.
     """
     cache = cache or cache_folder()
     folder = cache / f"images-{_VERSION}"
@@ -91,25 +92,39 @@ def _build(work: Path, tools: Path, path: str, cache: Path) -> None:
     _run([runtime, "build", str(library / "tools/beta.sif"), str(full)])
     _run([runtime, "build", str(library / "tools/bare.sif"), str(bare)])
 
-    layout = work / "layout"
+    layout, layer = work / "layout", work / "layer.tar"  # with `umoci insert`, / is in it: Singularity 2 refuses that
     umoci = command(tools, "usr/bin/umoci")
     _run([*umoci, "init", "--layout", str(layout)])
     for name, root in (("delta", full), ("bare", bare)):
         first, second = f"{layout}:{name}-1", f"{layout}:{name}-2"
         _name(root, f"{name} 1")
         _run([*umoci, "new", "--image", first])
-        _run([*umoci, "insert", "--rootless", "--image", first, str(root), "/"])
+        _run(
+            [
+                "tar",
+                "-C",
+                str(root),
+                "--owner=0",
+                "--group=0",
+                "-cf",
+                str(layer),
+                *sorted(path.name for path in root.iterdir()),
+            ]
+        )
+        _run([*umoci, "raw", "add-layer", "--image", first, str(layer)])
         _run([*umoci, "config", "--image", first, "--config.env", _IMAGE_PATH])
         _name(root, f"{name} 2")
         release = "usr/lib/os-release"
         _run([*umoci, "tag", "--image", first, f"{name}-2"])
-        _run([*umoci, "insert", "--rootless", "--image", second, str(root / release), f"/{release}"])
+        _run(["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(layer), release])
+        _run([*umoci, "raw", "add-layer", "--image", second, str(layer)])
     with serve(work / "registry", tools) as registry:
         for name, tag in product(("delta", "bare"), ("1", "2")):
             upload(f"oci:{layout}:{name}-{tag}", registry, f"test/{name}:{tag}", tools)
 
     _name(full, "gamma")
     shutil.rmtree(layout)
+    layer.unlink()
     shutil.rmtree(bare)
 
 

@@ -6,13 +6,14 @@ singularity-2.6.1/20 and 21, and of Docker Hub's documentation for its rate limi
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ImageError
 from .reference import UriReference
-from .runtime import Runtime, login_words, setting_prefix
+from .runtime import Runtime, login_words, pull_arguments, setting_prefix
 
 
 class PassingError(ImageError):
@@ -48,8 +49,8 @@ _CAUSES = (
     ),
     _cause(
         r"/usr/bin/env: .python",
-        "{runtime} needs a command named python",
-        "Load a module that has one.",
+        "{runtime} needs a command named python, and looks for it in /usr/bin and /usr/local/bin only",
+        "Ask the site for one there, or pull with a newer version, or Apptainer, if the site has it.",
     ),
     _cause(
         r"toomanyrequests|too many requests|rate limit|status(?: code)?:? 429|\b429\b.*\bToo Many",
@@ -65,6 +66,7 @@ _CAUSES = (
     ),
     _cause(
         r"UNAUTHORIZED|requested access to the resource is denied|authentication required|access forbidden"
+        r"|Authentication error, exiting"
         r"|status(?: code)?:? 40[13]|\b(?:401 Unauthorized|403 Forbidden)",
         "the registry refuses access, which also is what it says to a name that it does not know",
         "Check the spelling of the name. If the image is private, log in: {login}.",
@@ -94,14 +96,13 @@ _CAUSES = (
         r"connection refused|no such host|network is unreachable|no route to host|name resolution"
         r"|dial tcp.*i/o timeout|proxyconnect|Name or service not known",
         "the registry cannot be reached from this machine",
-        "This needs the network: run on the login node, or `{command} pull FILE {uri}` elsewhere and put the"
-        " file at {destination}.",
+        "This needs the network: run on the login node, or `{by_hand}` elsewhere and put the file at {destination}.",
     ),
     _cause(
         r"unexpected EOF|connection reset|broken pipe|TLS handshake timeout|i/o timeout|deadline exceeded"
         r"|status(?: code)?:? 50[0234]|\b50[234] (?:Bad Gateway|Service Unavailable|Gateway Time)|http2: ",
         "the connection to the registry was cut",
-        "Try again; if it stays so, run `{command} pull FILE {uri}` elsewhere and put the file at {destination}.",
+        "Try again; if it stays so, run `{by_hand}` elsewhere and put the file at {destination}.",
         passing=True,
     ),
 )
@@ -109,7 +110,7 @@ _CAUSES = (
 _UNKNOWN = _Cause(
     re.compile(""),
     "{command} ended with exit status {status}",
-    "Try it by hand: `{command} pull FILE {uri}`.",
+    "Try it by hand: `{by_hand}`.",
 )
 
 
@@ -121,6 +122,7 @@ def explain(output: str, status: int, reference: UriReference, runtime: Runtime,
     lines = last_words(output.replace(reference.rest, reference.public_rest))
     cause = next((cause for cause in _CAUSES if cause.words.search("\n".join(lines))), _UNKNOWN)
     names = {
+        "by_hand": shlex.join(pull_arguments(runtime, Path("FILE"), reference.shown)),
         "command": runtime.command,
         "destination": destination,
         "login": login_words(runtime, _registry(reference)),
