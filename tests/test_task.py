@@ -10,7 +10,8 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 from tasks.planned import look_at
 
-from snakemake_executor_plugin_pbs_singularity.images import Found, ImageKind, Missing, Resolved
+from snakemake_executor_plugin_pbs_singularity.images import Found, ImageError, ImageKind, Missing, Resolved
+from snakemake_executor_plugin_pbs_singularity.images.nodes import NOTHING_SAID, Nodes
 from snakemake_executor_plugin_pbs_singularity.nested import Description
 from snakemake_executor_plugin_pbs_singularity.pbs import Pbs
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk
@@ -31,6 +32,8 @@ def made(
     snakefile: str,
     resolve: Callable[[str], Resolved] = lambda _: Found(IMAGE, ImageKind.SIF),
     environment: dict[str, str] | None = None,
+    nodes: Nodes = NOTHING_SAID,
+    options: tuple[str, ...] = (),
     **settings: Any,
 ) -> tuple[dict[str, Task], Surroundings]:
     """Make the tasks of a Snakefile, by the names of their rules, and what they share."""
@@ -39,8 +42,9 @@ def made(
         environment or {},
         (),
         folder / "images",
-        (),
+        options,
         folder,
+        nodes=nodes,
         storage=parse_storage(settings.get("storage"), "storage+"),
     )
     run_folder = make_run_folder(folder / "state")
@@ -275,3 +279,42 @@ def test_mpi_for_what_only_snakemake_can_start_is_refused(
         shell: "simulate >{output}" """
     with pytest.raises(WorkflowError, match=r"Rule a: mpi cannot start .*its rule has a benchmark:"):
         started(tmp_path, container_environment, rule)
+
+
+# The container runtime of the nodes
+
+
+OLD = Nodes(version="2.6.1")
+
+
+def test_the_command_of_the_nodes_runs_the_rules(tmp_path: Path) -> None:
+    nodes = Nodes(command="/opt/old/bin/singularity", version="3.8.7", setup="module load a")
+    tasks, surroundings = made(tmp_path, 'rule a:\n    output: "a"\n    container: "a"\n    shell: "true"', nodes=nodes)
+    work = tasks["a"].work
+    assert isinstance(work, DirectTask)
+    assert work.container is not None
+    assert work.container.runtime == Path("/opt/old/bin/singularity")
+    assert surroundings.node_setup == "module load a"
+
+
+def test_a_nested_task_is_told_the_command_of_the_nodes(tmp_path: Path) -> None:
+    snakefile = 'rule a:\n    output: "a"\n    container: "a"\n    run: pass'
+    work = made(tmp_path, snakefile.replace("run: pass", 'shadow: "full"\n    shell: "true"'), nodes=OLD)[0]["a"].work
+    assert isinstance(work, NestedTask)
+    assert (work.runtime, Description.from_json(work.description).runtime) == ("singularity", "singularity")
+
+
+@pytest.mark.parametrize("where", ["rule", "site"])
+def test_an_option_that_the_nodes_lack_is_refused_by_rule_option_and_version(where: str, tmp_path: Path) -> None:
+    args = 'resources: container_args="--env A=b"' if where == "rule" else ""
+    snakefile = f'rule a:\n    output: "a"\n    container: "a"\n    {args}\n    shell: "true"'
+    options = () if where == "rule" else ("--env", "A=b")
+    with pytest.raises(ImageError, match=r"Rule a, .*: Singularity 2\.6\.1.* no option --env.*envvars:"):
+        made(tmp_path, snakefile, nodes=OLD, options=options)
+    made(tmp_path, snakefile, nodes=Nodes(version="3.8.7"), options=options)
+
+
+def test_options_of_a_rule_without_a_container_need_no_runtime(tmp_path: Path) -> None:
+    snakefile = 'rule a:\n    output: "a"\n    resources: container_args="--env A=b"\n    shell: "true"'
+    made(tmp_path, snakefile, nodes=OLD)
+    made(tmp_path, snakefile)
