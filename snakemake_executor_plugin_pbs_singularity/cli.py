@@ -44,6 +44,7 @@ class _Main(Lazily):
         "doctor": "doctor.command:doctor",
         "exec": "exec:exec_",
         "shell": "shell:shell",
+        "script": "script:script",
     }
 
 

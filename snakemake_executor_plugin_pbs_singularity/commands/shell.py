@@ -103,14 +103,17 @@ def _talk(pbs: Pbs, arguments: Sequence[str], name: str, record: Path, workdir: 
     looks: Looks | None = None
     try:
         _wait(qsub, pbs, name, ending)
+        if ending.signal == signal.SIGINT:
+            qsub.kill()  # it asks whether to delete the job, and waits for an answer
+            with suppress(OSError):
+                click.echo(err=True)
         looks = _find(pbs, name)
         if ending.signal is None and looks is not None and not wait_until_gone(looks, _LONGEST_END):
             say(f"The job {looks.job_id} goes on without its shell.")
             delete_and_see_gone(pbs, looks.job_id, say)
-        elif ending.signal is not None:
-            say("")
-            if looks is not None:
-                delete_and_see_gone(pbs, looks.job_id, say)
+        elif ending.signal is not None and looks is not None:
+            say(f"Deleting job {looks.job_id}.")
+            delete_and_see_gone(pbs, looks.job_id, say)
     finally:
         if qsub.poll() is None:
             qsub.kill()
@@ -121,12 +124,14 @@ def _talk(pbs: Pbs, arguments: Sequence[str], name: str, record: Path, workdir: 
     if ending.signal is not None:
         return ending.exit_code
     ended = read_record(record)
+    if ended is not None:  # TORQUE then says that it killed the job
+        return ended.exit_status
     status = looks.status if looks is not None else None
     why = explain_exit(status) if status is not None else None
     if status is not None and status.ended_by_pbs and why is not None:
         say(why.problem)
-        return (ended.exit_status if ended is not None else 0) or _ENDED_BY_PBS
-    return ended.exit_status if ended is not None else qsub.returncode or 1
+        return _ENDED_BY_PBS
+    return qsub.returncode or 1
 
 
 def _wait(qsub: subprocess.Popen[bytes], pbs: Pbs, name: str, ending: Ending) -> None:

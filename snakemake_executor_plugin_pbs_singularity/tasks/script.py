@@ -16,6 +16,8 @@ from pathlib import Path
 from ..text import one_line
 
 _FUNCTIONS = Path(__file__).with_name("functions.sh")
+_FOR_BUNDLES = "\n# Tasks of a bundle that share a container"
+"""Where the functions begin that only several tasks need."""
 _VARIABLE = re.compile(r"(?!_pbs_)[A-Za-z_][A-Za-z0-9_]*")
 """A variable that the script can export: those of its own begin with `_pbs_`."""
 _LONGEST_TITLE = 200
@@ -84,8 +86,8 @@ class NestedTask:
     """A job that starts Snakemake on the node."""
 
     token: str
-    log: Path
-    """Of stdout and stderr of the task."""
+    log: Path | None
+    """As of a direct task."""
     python: str
     description: str
     """What Snakemake is told, for `nested.py`."""
@@ -126,6 +128,20 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
     ]
     definitions = [
         '[ -n "$_pbs_bundle" ] || exit 1',
+        *_definitions(surroundings, _FUNCTIONS.read_text(encoding="utf-8")),
+        *(_define(name, starter, surroundings.workdir) for starter, name in starters.items()),
+        *([f"set_up_node {shlex.quote(surroundings.node_setup)}"] if surroundings.node_setup else []),
+        'eval "$_pbs_bundle"; exit "$_pbs_failed"',  # in one line: the shell reads on only when it has done that
+    ]
+    lines_above = len(opening) + 1 + sum(part.count("\n") + 1 for part in definitions)
+    find = f'_pbs_bundle=$(sed -n "$(($1 + {lines_above + 1})){{p;q;}}" "$0")'
+    lines = (_bundle_line(bundle, starters) for bundle in bundles)
+    return "".join(f"{part}\n" for part in chain(opening, [find], definitions, lines))
+
+
+def _definitions(surroundings: Surroundings, functions: str) -> list[str]:
+    """Give what stands above all tasks: variables, and the functions that their lines use."""
+    return [
         "_pbs_nl='\n'",
         "_pbs_node_path=$PATH",
         f"_pbs_workdir={shlex.quote(str(surroundings.workdir))}",
@@ -137,15 +153,30 @@ def batch_script(title: str, bundles: Sequence[Sequence[DirectTask | NestedTask]
             for name, value in surroundings.environment.items()
             if _VARIABLE.fullmatch(name)
         ),
-        _FUNCTIONS.read_text(encoding="utf-8"),
+        functions,
+    ]
+
+
+def plain_script(opening: Iterable[str], task: DirectTask | NestedTask, surroundings: Surroundings) -> str:
+    """Give a script that runs one task by itself, from its file or from stdin, below some lines of its own.
+
+    There is no exit record: its exit status is the task's.
+    """
+    starters = _name_starters([task])
+    functions = _FUNCTIONS.read_text(encoding="utf-8").partition(_FOR_BUNDLES)[0]
+    run = _whole(task, starters)
+    parts = [
+        "#!/bin/sh",
+        *opening,
+        f"umask {surroundings.umask:04o}",
+        *_definitions(surroundings, functions),
+        'finish() { exit "$1"; } # there is no record to write',
+        f"_pbs_bundle='task {task.token}' # all that is left to do if setting up the node ends the shell",
         *(_define(name, starter, surroundings.workdir) for starter, name in starters.items()),
         *([f"set_up_node {shlex.quote(surroundings.node_setup)}"] if surroundings.node_setup else []),
-        'eval "$_pbs_bundle"; exit "$_pbs_failed"',  # in one line: the shell reads on only when it has done that
+        run,
     ]
-    lines_above = len(opening) + 1 + sum(part.count("\n") + 1 for part in definitions)
-    find = f'_pbs_bundle=$(sed -n "$(($1 + {lines_above + 1})){{p;q;}}" "$0")'
-    lines = (_bundle_line(bundle, starters) for bundle in bundles)
-    return "".join(f"{part}\n" for part in chain(opening, [find], definitions, lines))
+    return "".join(f"{part}\n" for part in parts)
 
 
 def probe_script(functions: str, calls: Iterable[Sequence[str]]) -> str:

@@ -22,6 +22,11 @@ RUN_AS_A_WHOLE = {
 }
 """Commands that cannot be run from within a test, and what runs them."""
 
+NEED_A_TERMINAL = {
+    "pbs-singularity shell --mem 500 deep_learning/tensorflow-1.10.0-py3": "tests/commands/test_shell.py",
+}
+"""Commands that are of no use without one, and what runs their like."""
+
 
 def commands_in(page: Path) -> list[str]:
     """Give the commands of a page: what stands behind `$ ` in its console blocks, less comments."""
@@ -65,9 +70,8 @@ def environment(container_environment: dict[str, str], library: Path, tmp_path: 
 
 
 def plugin_commands(page: Path) -> list[str]:
-    return [
-        command for command in commands_in(page) if command not in RUN_AS_A_WHOLE and not command.startswith("pip ")
-    ]
+    elsewhere = {*RUN_AS_A_WHOLE, *NEED_A_TERMINAL}
+    return [command for command in commands_in(page) if command not in elsewhere and not command.startswith("pip ")]
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.zh-CN.md"], ids=lambda page: page.name)
@@ -83,6 +87,8 @@ def test_the_example_runs_as_the_page_says(page: Path, environment: dict[str, st
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_commands_of_a_page_work(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    if page.name == "by-hand.md":
+        (tmp_path / "Snakefile").write_text(example_in(page))
     for command in plugin_commands(page):
         answer = run(command, tmp_path, environment)
         assert answer.returncode == 0, answer.stdout + answer.stderr
