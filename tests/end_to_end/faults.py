@@ -147,7 +147,7 @@ def hasten(environment: Mapping[str, str], folder: Path, time_limit: float = 90.
         "from snakemake_executor_plugin_pbs_singularity.pbs import commands",
         "from snakemake_executor_plugin_pbs_singularity.tracking import witness",
         "commands.PAUSE = 0.3",
-        f"commands.Pbs.__init__.__defaults__ = ({time_limit},)",
+        f"commands.Pbs.__init__.__defaults__ = (*commands.Pbs.__init__.__defaults__[:-1], {time_limit})",
         "witness.LATEST = 3.0",
     ]
     (folder / "sitecustomize.py").write_text("\n".join(lines) + "\n")

@@ -31,7 +31,7 @@ def main(folder: str, command: str, real: str, arguments: list[str]) -> int:
         fault = choose(faults, command, before, chance)
         calls.write(json.dumps({"command": command, "arguments": arguments, "fault": fault}) + "\n")
     if fault == "away":
-        return say_unable(command, arguments)
+        return say_unable(command, arguments, real)
     if fault == "hangs":
         time.sleep(faults["hangs"])
     if command == "qsub" and faults["hides_records"]:
@@ -61,9 +61,13 @@ def choose(faults: dict, command: str, before: list[dict], chance: random.Random
     return "hangs" if faults["hangs"] else ""
 
 
-def say_unable(command: str, arguments: list[str]) -> int:
-    """Say what the command says whose server does not listen (transcripts openpbs/12b to 12f)."""
+def say_unable(command: str, arguments: list[str], real: str) -> int:
+    """Say what the command says whose server does not listen (transcripts openpbs/12b to 12f, torque/17)."""
     server = os.uname().nodename.split(".")[0]
+    if b"Version:" in subprocess.run([real, "--version"], capture_output=True, check=False).stdout:
+        text = f"Cannot connect to specified server host '{server}'.\n{command}: cannot connect to server {server}"
+        os.write(2, f"{text} (errno=111) Connection refused\n".encode())
+        return 111
     if command == "qdel":
         text = f"Couldn't connect to cluster: {server}"
     else:

@@ -160,7 +160,7 @@ def test_a_job_whose_id_nobody_heard_is_found_by_its_name(
 ) -> None:
     """The run is killed when PBS has the job and the ledger has not its id."""
     folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW})
-    qsub = 'case "$*" in *" -J "*) REAL "$@" >/dev/null; kill -KILL $PPID; sleep 1;; *) exec REAL "$@";; esac'
+    qsub = 'case "$*" in *" -J "*|*"-t 0-"*) REAL "$@" >/dev/null; kill -KILL $PPID; sleep 1;; *) exec REAL "$@";; esac'
     path = wrap(tmp_path / "bin", environment, {"qsub": qsub})
     with harness.start(folder, [*harness.pbs_options(), *AGAIN], {**environment, "PATH": path}) as first:
         assert first.process.wait(harness.TIME_LIMIT) < 0
