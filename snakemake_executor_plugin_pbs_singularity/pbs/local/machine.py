@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,15 @@ def current_user() -> User:
     shell = entry.pw_shell
     usable = shell not in _NO_SHELLS and os.access(shell, os.X_OK)
     return User(entry.pw_name, entry.pw_dir, shell if usable else "/bin/sh")
+
+
+def group_names() -> set[str]:
+    """Give the names of the groups of this process."""
+    names = set()
+    for number in {os.getgid(), *os.getgroups()}:
+        with suppress(KeyError):
+            names.add(grp.getgrgid(number).gr_name)
+    return names
 
 
 def room_of(settings: Settings) -> Room:

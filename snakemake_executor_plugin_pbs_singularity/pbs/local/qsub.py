@@ -121,6 +121,8 @@ def _hand_over(call: Call, cluster: Cluster, wanted: Wanted, script: bytes, name
         raise RefusalError(Reason.NAME_TOO_LONG)
     if queue not in cluster.settings.queues:
         raise RefusalError(Reason.UNKNOWN_QUEUE)
+    if walltime := cluster.settings.queues[queue].resources_default.get("walltime"):
+        wanted.resources.setdefault("walltime", walltime)
     request = Request(
         name=letters.get("N", name),
         owner=cluster.owner(),

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from .backlog import Room
 from .job import Job, Request
+from .machine import group_names
 from .refusal import Reason, RefusalError
+from .resources import SIZES, TIMES, parse_size, parse_time
 from .settings import Settings
 
 
@@ -23,8 +25,15 @@ def check_admission(request: Request, settings: Settings, jobs: Iterable[Job]) -
         raise RefusalError(Reason.UNKNOWN_QUEUE)
     if not queue.enabled:
         raise RefusalError(Reason.QUEUE_DISABLED)
-    if queue.closed:
+    user, groups = request.owner.partition("@")[0], group_names()
+    closed = queue.closed or (queue.acl_users and user not in _names(queue.acl_users))
+    if closed or (queue.acl_groups and not groups & _names(queue.acl_groups)):
         raise RefusalError(Reason.NOT_ALLOWED)
+    for kind, limits in (("max", queue.resources_max), ("min", queue.resources_min)):
+        for name, limit in limits.items():
+            asked, least = _amount(name, request.resources.value(name)), _amount(name, limit)
+            if asked is not None and least is not None and (asked > least if kind == "max" else asked < least):
+                raise RefusalError(Reason.OVER_LIMIT, limit=f"{kind} {name}")
     walltime = request.resources.walltime
     if queue.max_walltime is not None and walltime is not None and walltime > queue.max_walltime:
         raise RefusalError(Reason.OVER_LIMIT)
@@ -37,6 +46,21 @@ def check_admission(request: Request, settings: Settings, jobs: Iterable[Job]) -
         there = sum(_not_over(job) for job in jobs if job.request.queue == request.queue)
         if there + size > queue.max_queued:
             raise RefusalError(Reason.TOO_MANY)
+
+
+def _names(entries: Iterable[str]) -> set[str]:
+    return {entry.removeprefix("+").partition("@")[0] for entry in entries if not entry.startswith("-")}
+
+
+def _amount(name: str, text: str | None) -> int | None:
+    """Give an amount as a number that can be compared: seconds, KiB or what it is; None if it is none."""
+    if text is None:
+        return None
+    if name in TIMES:
+        return parse_time(text)
+    if name in SIZES:
+        return parse_size(text)
+    return int(text) if text.isdigit() else None
 
 
 def _not_over(job: Job) -> int:

@@ -39,6 +39,8 @@ class Reason(Enum):
 class RefusalError(Exception):
     """A request that is refused. ``str()`` gives PBS's words with what they are about."""
 
-    def __init__(self, reason: Reason, about: str = "") -> None:
+    def __init__(self, reason: Reason, about: str = "", *, limit: str = "max walltime") -> None:
         super().__init__(f"{reason.words}{about}")
         self.reason = reason
+        self.limit = limit
+        """Which limit of the queue an OVER_LIMIT is about; only TORQUE says it."""

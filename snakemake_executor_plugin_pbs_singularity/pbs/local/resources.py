@@ -13,8 +13,8 @@ _SIZE = re.compile(r"(\d+)([kmgtp]?)([bw]?)", re.IGNORECASE)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+)(?:\.\d+)?")
 _NUMBER = re.compile(r"\d+")
 
-_SIZES = frozenset({"mem", "vmem", "pmem", "pvmem", "file"})
-_TIMES = frozenset({"walltime", "cput", "pcput", "min_walltime", "max_walltime", "soft_walltime"})
+SIZES = frozenset({"mem", "vmem", "pmem", "pvmem", "file"})
+TIMES = frozenset({"walltime", "cput", "pcput", "min_walltime", "max_walltime", "soft_walltime"})
 _NUMBERS = frozenset({"ncpus", "ngpus", "mpiprocs", "ompthreads", "nice", "nodect"})
 _TEXTS = frozenset({"select", "place", "nodes", "host", "vnode", "arch", "software"})
 _IN_CHUNKS = frozenset({"ncpus", "mem", "vmem", "ngpus", "mpiprocs", "ompthreads", "host", "vnode", "arch"})
@@ -130,13 +130,13 @@ def resources(asked: Iterable[tuple[str, str]], *, has_gpus: bool) -> Resources:
 def _known(name: str, *, has_gpus: bool) -> bool:
     if name == "ngpus":
         return has_gpus
-    return name in _SIZES or name in _TIMES or name in _NUMBERS or name in _TEXTS
+    return name in SIZES or name in TIMES or name in _NUMBERS or name in _TEXTS
 
 
 def _fits(name: str, value: str) -> bool:
-    if name in _SIZES:
+    if name in SIZES:
         return parse_size(value) is not None
-    if name in _TIMES:
+    if name in TIMES:
         return parse_time(value) is not None
     if name in _NUMBERS:
         return _NUMBER.fullmatch(value) is not None
@@ -146,9 +146,9 @@ def _fits(name: str, value: str) -> bool:
 
 
 def _shown(name: str, value: str) -> str:
-    if name in _TIMES:
+    if name in TIMES:
         return format_time(parse_time(value) or 0)
-    if name in _SIZES:
+    if name in SIZES:
         return value.lower() if value[-1:].lower() in "bw" else f"{value.lower()}b"
     return value
 
@@ -231,7 +231,7 @@ def _totals(counted: list[tuple[int, list[tuple[str, str]]]], chunks: tuple[Chun
             continue
         if len(given) == 1 and given[0][0] == 1:
             totals[name] = _shown(name, given[0][1])
-        elif name in _SIZES:
+        elif name in SIZES:
             totals[name] = f"{sum(count * (parse_size(value) or 0) for count, value in given)}kb"
         else:
             totals[name] = str(sum(count * int(value) for count, value in given))

@@ -35,6 +35,15 @@ class Queue:
     max_array_size: int | None = None
     closed: bool = False
     """Whether its access list leaves this user out."""
+    resources_max: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The most of each resource that a job may ask for, as ``{"mem": "4gb"}``; so for ``resources_min``."""
+    resources_min: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    resources_default: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Shown; a walltime is given to jobs that name none."""
+    acl_users: tuple[str, ...] = ()
+    """Who may use it, as ``joan@*``; if nobody is named, everybody. So for ``acl_groups``."""
+    acl_groups: tuple[str, ...] = ()
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,11 @@ class Settings:
         return self.keep_completed if self.face == "torque" else self.history_hours * 3600
 
 
+_QUEUE_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("enabled", "started", "closed"), bool),
+    **dict.fromkeys(("resources_max", "resources_min", "resources_default"), dict),
+    **dict.fromkeys(("acl_users", "acl_groups"), list),
+}
 FACES = ("openpbs", "torque")
 _SERVER_STATES = ("up", "away", "hung")
 
@@ -153,8 +167,11 @@ def _queue(name: str, options: object, path: Path) -> Queue:
     known = {item.name: item.type for item in fields(Queue)}
     if not isinstance(options, dict) or not set(options) <= set(known):
         raise SettingsError(f"{path}: queue {name!r} has an unknown option; there are {', '.join(known)}.")
+    values = {}
     for option, value in options.items():
-        wanted: type = bool if option in ("enabled", "started", "closed") else int
-        if value is not None and type(value) is not wanted:
+        wanted = _QUEUE_TYPES.get(option, int)
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if value is not None and (type(value) is not wanted or not all(isinstance(item, str) for item in items)):
             raise SettingsError(f"{path}: {option} of queue {name!r} cannot be {value!r}.")
-    return Queue(**options)
+        values[option] = tuple(value) if isinstance(value, list) else value
+    return Queue(**{option: value for option, value in values.items() if value is not None})  # type: ignore[arg-type]

@@ -88,6 +88,13 @@ def queue_limits(queue: Queue) -> list[Attribute]:
     shown: list[Attribute] = []
     if queue.max_array_size is not None:
         shown.append(Attribute("max_array_size", str(queue.max_array_size)))
+    if queue.priority:
+        shown.append(Attribute("Priority", str(queue.priority)))
+    for kind, entries in (("user", queue.acl_users), ("group", queue.acl_groups)):
+        if entries:
+            shown += [Attribute(f"acl_{kind}_enable", "True"), Attribute(f"acl_{kind}s", ",".join(entries))]
+    for group in ("resources_max", "resources_min", "resources_default"):
+        shown += [Attribute(group, value, name) for name, value in getattr(queue, group).items()]
     if queue.max_walltime is not None:
         shown.append(Attribute("resources_max", format_time(queue.max_walltime), "walltime"))
     if queue.max_queued is not None:

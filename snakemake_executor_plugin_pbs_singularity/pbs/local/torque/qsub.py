@@ -158,6 +158,8 @@ def _hand_over(
     letters, queue = wanted.letters, _queue(wanted, cluster)
     if queue not in cluster.settings.queues:
         raise RefusalError(Reason.UNKNOWN_QUEUE)
+    if walltime := cluster.settings.queues[queue].resources_default.get("walltime"):
+        wanted.resources.setdefault("walltime", walltime)
     if "P" in letters:
         user = cluster.node.user.name
         words = f"User '{user}' is attempting to submit a proxy job for user '{letters['P']}' but is not a manager"
