@@ -77,15 +77,16 @@ def registry(images: TestImages, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def container_environment(apptainer: str, images: TestImages) -> dict[str, str]:
+def container_environment(apptainer: str, images: TestImages, is_version_2: bool) -> dict[str, str]:
     """An environment for processes that start containers or pull from the registry; copy it to change it.
 
     It has the PATH of ``apptainer``, lets the runtime speak plain http and ``build`` quickly, and keeps what it pulled
-    out of the user's own cache.
+    out of the user's own cache; not so with Singularity 2, whose ``pull`` would write there, not where Snakemake looks.
     """
     environment = {**os.environ, "PATH": apptainer}
     prefix = setting_prefix(find_runtime(environment))
     environment[f"{prefix}NOHTTPS"] = "1"
     environment[f"{prefix}MKSQUASHFS_ARGS"] = QUICKLY
-    environment[f"{prefix}CACHEDIR"] = str(images.pulled)
+    if not is_version_2:
+        environment[f"{prefix}CACHEDIR"] = str(images.pulled)
     return environment
