@@ -19,6 +19,7 @@ from snakemake_executor_plugin_pbs_singularity.commands.doctor.node_findings imp
     latency_wait,
 )
 from snakemake_executor_plugin_pbs_singularity.commands.doctor.probe import Questions
+from snakemake_executor_plugin_pbs_singularity.commands.doctor.runtime_findings import judge_container
 
 SHELLS = [
     words
@@ -106,7 +107,7 @@ def test_setup_that_ends_the_shell_ends_nothing_else(shell: list[str], tmp_path:
 def test_setup_has_module_as_tasks_do(tmp_path: Path) -> None:
     init = tmp_path / "init"
     init.mkdir()
-    (init / "sh").write_text('module() { PATH=/loaded; export PATH; }\n')
+    (init / "sh").write_text("module() { PATH=/loaded; export PATH; }\n")
     with make_meeting(tmp_path) as meeting:
         environment = {"MODULESHOME": str(tmp_path)}
         questions = Questions(tmp_path, environment, "module load singularity && [ $PATH = /loaded ]", ("apptainer",))
@@ -190,3 +191,26 @@ def test_files_that_are_never_seen_on_the_node_are_warned_of() -> None:
 )
 def test_what_keeps_a_job_to_its_memory_is_told(facts: NodeFacts, words: str) -> None:
     assert words in judge_memory(facts, 1000).said
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "words"),
+    [
+        (NodeFacts(container_status=0, container_said="container-runs"), "ok", "runs there"),
+        (
+            NodeFacts(
+                container_status=0, container_said="INFO: Converting SIF file to temporary sandbox... container-runs"
+            ),
+            "warning",
+            "unpacked for it each time",
+        ),
+        (NodeFacts(container_status=255, container_said="FATAL: no"), "problem", "exit status 255, FATAL: no"),
+        (NodeFacts(user_namespaces=0), "problem", "user namespaces off"),
+        (NodeFacts(user_namespaces=0, setuid=True), "warning", "with a setuid starter"),
+        (NodeFacts(image_there=False), "problem", "is not seen from the node"),
+    ],
+)
+def test_what_speaks_for_containers_and_against_is_told(facts: NodeFacts, level: str, words: str) -> None:
+    finding = judge_container(facts, Path("/a.sif"), "there is none")
+    assert finding.level.value == level
+    assert words in finding.said.replace("With a", "with a")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ..ending import Ending
 from ..place import find_settings, json_option, library_option, store_option
 from .findings import has_problem
 from .show import print_findings, print_json
@@ -74,20 +75,17 @@ def doctor(
     from .examination import examine
     from .profile import profile_text
     from .profile import write_profile as write
-    from .stopping import heeding_signals
 
     file = Path(write_profile) / "config.yaml" if write_profile is not None else None
     if file is not None and file.exists() and not force:
         raise click.ClickException(f"{file} is there already. Name another folder, or use --force to replace it.")
     settings = find_settings({"queue": queue, "library": library, "store": store})
     say = partial(click.echo, err=True)
-    with heeding_signals() as stopping:
-        examination = examine(
-            settings, Path.cwd(), os.environ, image, wait * 60 if not no_probe else None, stopping, say
-        )
-    if stopping.signal is not None:
+    with Ending() as ending:
+        examination = examine(settings, Path.cwd(), os.environ, image, wait * 60 if not no_probe else None, ending, say)
+    if ending.signal is not None:
         click.echo(examination.farewell, err=True)
-        sys.exit(128 + stopping.signal)
+        sys.exit(ending.exit_code)
     (print_json if as_json else print_findings)(examination.findings)
     if file is not None:
         try:

@@ -21,12 +21,12 @@ from ...site import carried_environment, with_local_pbs
 from ...tasks.request import build_request
 from ...tasks.script import Container, container_command
 from ...tracking.run_folder import STATE
+from ..ending import Ending
 from . import here, node_findings, pbs_findings, runtime_findings
 from .findings import Finding, ok, problem, warning
 from .image import smallest_image
 from .probe import Probe, Questions, run_probe
 from .profile import SiteValues
-from .stopping import Stopping
 
 _MEM_MB = 1000
 """MiB that the probe job asks for: what a rule gets whose author said nothing."""
@@ -109,7 +109,7 @@ def examine(
     environment: Mapping[str, str],
     image: Path | None,
     patience: float | None,
-    stopping: Stopping,
+    ending: Ending,
     say: Callable[[str], None],
 ) -> Examination:
     """Look at everything; without ``patience`` (seconds) at no node."""
@@ -121,7 +121,7 @@ def examine(
     place = len(seen.findings)  # what is found of this machine's runtime depends on the node's, and stands before it
     facts = None
     if patience is not None and seen.pbs is not None and seen.survey is not None and seen.survey.server is not None:
-        _look_at_node(seen, image, patience, stopping, say)
+        _look_at_node(seen, image, patience, ending, say)
         facts = seen.probe.facts if seen.probe is not None else None
     elif patience is None:
         seen.findings.append(
@@ -223,9 +223,9 @@ def _look_at_runtimes(seen: Examination) -> None:
 
 
 def _look_at_node(
-    seen: Examination, image: Path | None, patience: float, stopping: Stopping, say: Callable[[str], None]
+    seen: Examination, image: Path | None, patience: float, ending: Ending, say: Callable[[str], None]
 ) -> None:
-    if seen.pbs is None:
+    if seen.pbs is None or ending.signal is not None:
         return
     planned = seen.planned if isinstance(seen.planned, Runtime) else None
     chosen = image.absolute() if image is not None else smallest_image((*seen.libraries, seen.store), planned)
@@ -245,7 +245,7 @@ def _look_at_node(
     )
     try:
         request = replace(probe_request(seen.settings), queue=seen.settings.queue or seen.named_queue)
-        probe = seen.probe = run_probe(seen.pbs, request, questions, patience, stopping, say)
+        probe = seen.probe = run_probe(seen.pbs, request, questions, patience, ending, say)
     except (PbsError, WorkflowError, OSError) as error:
         said, remedy = (error.problem, error.remedy) if isinstance(error, PbsError) else (str(error), "")
         seen.findings.append(

@@ -64,23 +64,20 @@ def judge_arrays(server: Server, queue: Queue | None) -> Finding:
 
 def judge_target(target: str | None, queues: Mapping[str, Queue], default: str | None) -> Finding:
     """Tell where a plain job goes; ``target`` is None if nobody knows."""
-    usable = (
-        ", ".join(sorted(name for name, queue in queues.items() if queue.enabled and queue.started)) or "none is open"
+    names = ", ".join(sorted(name for name, queue in queues.items() if queue.enabled and queue.started))
+    remedy = (
+        f"{_QUEUE_REMEDY}{names}." if names else "No queue of this server is open now: wait, or ask the administrators."
     )
     if target is None:
-        return problem(
-            "jobs go to", "No queue: the server has no default queue, and none is named.", f"{_QUEUE_REMEDY}{usable}."
-        )
+        return problem("jobs go to", "No queue: the server has no default queue, and none is named.", remedy)
     queue = queues.get(target.partition("@")[0])
     if queue is None:
-        return problem("jobs go to", f"There is no queue {target!r}.", f"{_QUEUE_REMEDY}{usable}.")
+        return problem("jobs go to", f"There is no queue {target!r}.", remedy)
     what = f"{queue.name}, the default queue" if queue.name == default else f"The queue {queue.name}"
     if not queue.enabled:
-        return problem("jobs go to", f"{what}, which takes no jobs now (not enabled).", f"{_QUEUE_REMEDY}{usable}.")
+        return problem("jobs go to", f"{what}, which takes no jobs now (not enabled).", remedy)
     if not queue.started:
-        return problem(
-            "jobs go to", f"{what}, which is stopped: jobs wait there until it is started.", f"{_QUEUE_REMEDY}{usable}."
-        )
+        return problem("jobs go to", f"{what}, which is stopped: jobs wait there until it is started.", remedy)
     return ok("jobs go to", f"{what}.")
 
 

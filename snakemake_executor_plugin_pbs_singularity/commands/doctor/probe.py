@@ -26,10 +26,10 @@ from ...pbs.request import Request
 from ...tasks.script import probe_script
 from ...text import minutes
 from ...tracking.run_folder import write_private
+from ..ending import Ending
 from .facts import NodeFacts
 from .latency import Latency, measure
 from .meeting import Meeting, make_meeting
-from .stopping import Stopping
 
 _FUNCTIONS = Path(__file__).with_name("probe.sh")
 _PAUSE = 0.05
@@ -85,14 +85,12 @@ class Probe:
     """What PBS said of it last."""
     kept: str = ""
     """What kept it from beginning or from ending, in whole sentences; empty if nothing did."""
-    stopped: bool = False
-    """Whether somebody ended the doctor."""
     left: str = ""
     """Why it may still be in PBS; empty if it is gone."""
 
 
 def run_probe(
-    pbs: Pbs, request: Request, questions: Questions, patience: float, stopping: Stopping, say: Callable[[str], None]
+    pbs: Pbs, request: Request, questions: Questions, patience: float, ending: Ending, say: Callable[[str], None]
 ) -> Probe:
     """Run the probe job in PBS, wait for it for so many seconds, and give what it told.
 
@@ -110,7 +108,7 @@ def run_probe(
         )
         job = _submit(pbs, submission)
         say(f"Submitted the probe job {job}.")
-        watch = _Watch(pbs, job, meeting, patience, stopping, say)
+        watch = _Watch(pbs, job, meeting, patience, ending, say)
         try:
             kept = watch.wait()
         finally:
@@ -123,7 +121,6 @@ def run_probe(
             waited=watch.waited if watch.waited is not None or not facts.host else watch.since_submission,
             status=watch.status,
             kept=kept,
-            stopped=stopping.signal is not None,
             left=left,
         )
 
@@ -147,13 +144,13 @@ class _Watch:
     """The waiting for one job."""
 
     def __init__(
-        self, pbs: Pbs, job: str, meeting: Meeting, patience: float, stopping: Stopping, say: Callable[[str], None]
+        self, pbs: Pbs, job: str, meeting: Meeting, patience: float, ending: Ending, say: Callable[[str], None]
     ) -> None:
         self._pbs = pbs
         self._job = job
         self._meeting = meeting
         self._patience = patience
-        self._stopping = stopping
+        self._ending = ending
         self._say = say
         self._submitted = time.monotonic()
         self._over: float | None = None
@@ -171,7 +168,7 @@ class _Watch:
         """Wait until it has told all, is over, or there is no sense in waiting; give what kept it."""
         pause = _ASK[0]
         ask_at = time.monotonic() + pause / 2
-        while self._stopping.signal is None:
+        while self._ending.signal is None:
             talking = self._meeting.look()
             if talking or self._meeting.has_begun:
                 self._note_beginning()

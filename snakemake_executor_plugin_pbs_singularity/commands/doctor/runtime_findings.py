@@ -51,7 +51,7 @@ def judge_node(planned: Runtime | str, nodes: Nodes, facts: NodeFacts) -> Findin
     node = runtime_of(facts)
     asked = str(planned.command) if isinstance(planned, Runtime) else ""
     if not facts.runtime:
-        looked = " and ".join([*([asked] if asked else []), "apptainer or singularity on PATH"])
+        looked = " and ".join([*([asked] if "/" in asked else []), "apptainer or singularity on PATH"])
         return problem(
             what,
             f"None on the node: looked for {looked}{', after node_setup' if nodes.setup else ''}.",
