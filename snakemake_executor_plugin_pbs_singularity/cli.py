@@ -67,7 +67,8 @@ main.add_command(jobs)
     metavar="NAME=VALUE",
     multiple=True,
     help="Change a setting, for good; VALUE is JSON and may be empty for the default. The settings: ncpus, "
-    "mem_mb, ngpus, queues, max_array_size, history_hours, enforce_mem, login_shell, kill_grace, idle, and for tests "
+    "mem_mb, ngpus, queues, max_array_size, history_hours, enforce_mem, login_shell, kill_grace, idle, "
+    "face (openpbs or torque: whose commands it has), keep_completed, and for tests "
     "server, answer_delay and lost. Example: --set ncpus=8 --set ngpus=2",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

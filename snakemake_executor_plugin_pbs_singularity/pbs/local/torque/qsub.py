@@ -11,7 +11,7 @@ from pathlib import Path
 from ..call import Answer, Call, NeedsInputError, UsageError, options
 from ..cluster import Cluster
 from ..job import INDEX_TAG, Indices, Interactive, Request
-from ..qsub import (
+from ..reading import (
     StopError,
     Wanted,
     directives,
