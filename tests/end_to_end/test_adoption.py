@@ -209,7 +209,7 @@ def test_a_job_that_waits_is_replaced_when_it_is_to_ask_for_something_else(
     """Such as one that asked for more than there is; one that has begun goes on."""
     held = WORKFLOW.replace('output: "direct/{i}"', 'output: "direct/{i}"\n    resources: pbs_extra="-h"')
     folder = write(
-        tmp_path / "flow", {"Snakefile": held.replace("container:", "resources: mem_mb=100\n    container:")}
+        tmp_path / "flow", {"Snakefile": held.replace("container:", "resources: mem_mb=500\n    container:")}
     )
     with killed(folder, environment, "direct/a", "boxed/a") as first:
         before = first.wait_for_jobs(2)
