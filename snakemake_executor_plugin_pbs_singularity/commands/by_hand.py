@@ -6,6 +6,7 @@ They find PBS, the image library and the settings as a run in the same folder do
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import click
 from snakemake_interface_common.exceptions import WorkflowError
 
 from ..images import Found, ImageError, Pulls
+from ..images.options import check_options
 from ..pbs import PbsError
 from ..pbs.request import Request
 from ..pbs.survey import Survey
@@ -37,6 +39,8 @@ from .place import find_settings, library_option, store_option
 
 _STEP = 0.1
 """Seconds in which the end of a command, or a signal for it, is noticed."""
+_PLAIN = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")
+"""A path that no shell takes apart."""
 _OPTIONS = (
     click.option("--threads", metavar="N", type=click.IntRange(min=1), default=1, help="Cores.  [default: 1]"),
     click.option("--mem", "mem_mb", metavar="MB", type=click.IntRange(min=1), help="Memory in MiB, on each node."),
@@ -150,6 +154,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
         check_bindable(what, site.workdir)
         check_sources(what, binds)
         options = with_gpu_options(site.container_options, binds, gpus=request.gpus)
+        check_options(site.container_options, site.node_runtime, "--pbs-singularity-container-args")
         path = _image(image, site, ending)
         if path is None:
             return None
@@ -196,8 +201,12 @@ def _image(value: str, site: Site, ending: Ending) -> Path | None:
 
 
 def private_folder(workdir: Path) -> Path:
-    """Make a folder that the nodes see and nobody else can read: in the working directory, else in the home."""
-    place = workdir if os.access(workdir, os.W_OK | os.X_OK) else Path.home()
+    """Make a folder that the nodes see and nobody else can read: in the working directory, else in the home.
+
+    TORQUE copies nothing to a path with spaces, and runs no script there (6.1.3).
+    """
+    here = os.access(workdir, os.W_OK | os.X_OK) and _PLAIN.fullmatch(str(workdir))
+    place = workdir if here else Path.home()
     try:
         return Path(tempfile.mkdtemp(prefix=".pbs-singularity-", dir=place))
     except OSError as error:

@@ -207,6 +207,23 @@ def test_a_missing_image_is_pulled_first(site: Site, registry: Registry, tmp_pat
     assert site.is_left_clean()
 
 
+def test_mpi_starts_the_containers(site: Site, tmp_path: Path) -> None:
+    mpiexec = tmp_path / "mpiexec"
+    mpiexec.write_text('#!/bin/sh\n[ "$1" = -n ] || exit 9\nn=$2\nshift 2\nfor _ in $(seq "$n"); do "$@"; done\n')
+    mpiexec.chmod(0o755)
+    done = site.exec("--tasks", "2", "--mpi", str(mpiexec), ALPHA, "--", "echo", "one of them")
+    assert done.stdout == "one of them\n" * 2
+    assert site.pbs.attribute(site.last_job(), "Resource_List.mpiprocs") == "2"
+
+
+def test_the_folder_may_be_called_anything(site: Site) -> None:
+    site.folder = site.folder / 'it\'s a "new" $HOME & more'
+    site.folder.mkdir()
+    done = site.exec(ALPHA, "--", "pwd")
+    assert done.stdout == f"{site.folder}\n", done.stderr
+    assert site.is_left_clean()
+
+
 # Its end
 
 
