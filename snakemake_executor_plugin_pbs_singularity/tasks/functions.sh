@@ -207,7 +207,7 @@ write_records() { # TOKEN...: reads lines with token and exit status; prints 1 i
     while read -r _pbs_token _pbs_code; do
         case $_pbs_token in
             container) _pbs_status=$_pbs_code ;;
-            *"$1") # after terminal escapes, which --nv of Singularity 2 prints where there is no GPU
+            *"$1") # after terminal escapes, which Singularity 2 prints for GPUs that are not there
                 write_record_of "$1" "$_pbs_code"
                 shift
                 ;;
