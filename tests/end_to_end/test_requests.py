@@ -85,6 +85,8 @@ class Held:
 
 @pytest.fixture(scope="module")
 def held(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    if harness.is_torque(environment):
+        pytest.skip("its rules ask in OpenPBS's words")
     folder = write(tmp_path_factory.mktemp("held"), {"Snakefile": WORKFLOW, "bound/file": ""})
     options = [
         *harness.pbs_options(),
@@ -162,3 +164,47 @@ def test_a_declared_variable_is_in_a_file_of_the_user_alone(held: Held) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in scripts.glob("*.sh")}
     assert modes == {0o600}
     assert stat.S_IMODE(scripts.stat().st_mode) == 0o700
+
+
+TORQUE = """
+rule all:
+    input: "plain", "full", "nodes"
+
+rule plain:
+    output: "plain"
+    threads: 2
+    resources: mem_mb=300, runtime="2h", pbs_extra="-h"
+    shell: "touch {output}"
+
+rule full:
+    output: "full"
+    resources:
+        pbs_queue="batch", pbs_account="account of rule", pbs_place="scatter:excl", pbs_extra="-h -p 7 -m n -r n"
+    shell: "touch {output}"
+
+rule nodes:
+    output: "nodes"
+    resources: pbs_nodes="1:ppn=3", pbs_extra="-h"
+    shell: "touch {output}"
+"""
+
+
+def test_what_a_rule_asks_for_reaches_torque(environment: dict[str, str], tmp_path: Path) -> None:
+    if not harness.is_torque(environment):
+        pytest.skip("its rules ask in TORQUE's words")
+    folder = write(tmp_path, {"Snakefile": TORQUE})
+    with harness.start(folder, harness.pbs_options(), environment) as running:
+        jobs = running.wait_for_jobs(3)
+        told = {label: qstat(environment, job.pbs_id) for label, job in jobs.items()}
+    wanted = [
+        ("plain", "Resource_List.nodes", "1:ppn=2"),
+        ("plain", "Resource_List.mem", "300mb"),
+        ("plain", "Resource_List.walltime", "02:00:00"),
+        ("full", "queue", "batch"),
+        ("full", "Account_Name", "account of rule"),
+        ("full", "Priority", "7"),
+        ("full", "Mail_Points", "n"),
+        ("full", "Rerunable", "False"),
+        ("nodes", "Resource_List.nodes", "1:ppn=3"),
+    ]
+    assert [(rule, name, told[rule][name]) for rule, name, _ in wanted] == wanted
