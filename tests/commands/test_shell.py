@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from local.conftest import pbs
 
+from snakemake_executor_plugin_pbs_singularity.pbs import openpbs, torque
+
 from .test_exec import ALPHA, EXEC, Site, site
 
 __all__ = ["pbs", "site"]
@@ -177,3 +179,11 @@ def test_without_a_terminal_exec_is_named(site: Site) -> None:
     )
     assert done.returncode == 2
     assert b"pbs-singularity exec IMAGE" in done.stderr
+
+
+def test_each_pbs_starts_the_script_in_its_own_way() -> None:
+    script = Path("/work/shell.sh")
+    assert openpbs.interactive_arguments(["-q", "short"], "shell-1", script) == (
+        ["-I", "-q", "short", "-N", "shell-1", "--", "/bin/sh", "/work/shell.sh", "0"]
+    )
+    assert torque.interactive_arguments([], "shell-1", script) == ["-I", "-N", "shell-1", "-x", "/work/shell.sh"]
