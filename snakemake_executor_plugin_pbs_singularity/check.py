@@ -9,46 +9,44 @@ from snakemake_interface_common.exceptions import WorkflowError
 from .images import ImageError, UriReference, parse_reference
 from .images.lock import lock_key, unfixed_words
 from .images.locked import moved_tags
-from .pbs import ErrorKind, PbsError, check_queue
 from .settings import ExecutorSettings
 from .site import Site
-from .task import exec_options, resolve_images
+from .task import exec_options, place, resolve_images
 from .tasks.planning import known_resources
 from .tasks.request import build_request, bundle_size
 
 
-def check_jobs(jobs: Iterable[Any], site: Site, settings: ExecutorSettings) -> None:
-    """Check the images, requests and queues of all jobs that will be run.
+def check_jobs(
+    jobs: Iterable[Any], site: Site, settings: ExecutorSettings, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Check the images, requests and queues of all jobs that will be run; say once why a queue is chosen for them.
 
     What only shows later, such as resources that depend on files not made yet, is checked when a job is
-    ready. Raises WorkflowError with every problem found, each once.
+    ready; and where PBS cannot be asked now, it is PBS that says no. Raises WorkflowError with every problem found,
+    each once.
     """
     problems: dict[str, None] = {}
-    queues: dict[str, str] = {}
+    chosen: dict[str, dict[str, None]] = {}
     checked: set[tuple[str, str]] = set()
     for job in jobs:
         rule = job.rule.name
         try:
             resources = known_resources(job)
             request = build_request(rule, job.threads, resources, settings)
-            bundle_size(rule, resources, settings)
+            bundle = bundle_size(rule, resources, settings)
             exec_options(job, rule, request, site)
             if (rule, job.container_img_url) not in checked:
                 checked.add((rule, job.container_img_url))
                 resolve_images([job], site, site.resolve)
-            if request.queue is not None:
-                queues.setdefault(request.queue, rule)
+            placement = place(rule, request, bundle, site)
+            if placement.why:
+                chosen.setdefault(placement.why, {})[rule] = None
         except (WorkflowError, ImageError) as error:
             problems[str(error)] = None
-    for queue, rule in queues.items():
-        try:
-            check_queue(site.pbs, queue)
-        except PbsError as error:
-            if error.kind is not ErrorKind.REFUSED:
-                raise WorkflowError(str(error)) from error
-            problems[f"Rule {rule}: {error}"] = None
     if problems:
         raise WorkflowError("\n".join(["Nothing was submitted:", *problems]))
+    for why, rules in chosen.items():
+        say(f"Rule {', '.join(rules)}: {why}.")
 
 
 def check_local_jobs(jobs: Iterable[Any], in_containers: bool, may_run_here: bool) -> None:

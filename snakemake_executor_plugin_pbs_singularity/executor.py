@@ -22,7 +22,7 @@ from .check import check_jobs, check_local_jobs, point_out_moving_tags
 from .collecting import Collector
 from .contact import Contact
 from .images import ImageError, Pulls
-from .pbs import ErrorKind, PbsError, Survey, Verdict
+from .pbs import ErrorKind, PbsError, Verdict
 from .reporting.failure import explain, failure_message
 from .site import Site, containers_may_run_here, find_site
 from .task import Resolve, Task, make_surroundings, make_task
@@ -74,7 +74,7 @@ class Executor(RemoteExecutor):
         needed = list(self.dag.needrun_jobs())
         jobs = [job for job in needed if not job.is_local]
         self._site: Site = find_site(self.executor_settings, state, os.environ, sources=Path(self.workflow.basedir))
-        check_jobs(jobs, self._site, self.executor_settings)
+        check_jobs(jobs, self._site, self.executor_settings, self._say)
         check_local_jobs(
             (job for job in needed if job.is_local),
             DeploymentMethod.APPTAINER in self.workflow.deployment_settings.deployment_method,
@@ -257,7 +257,7 @@ class Executor(RemoteExecutor):
         least = float(self.workflow.remote_execution_settings.seconds_between_status_checks)
         ledger = open_ledger(state / LEDGER_NAME, Path.cwd())
         contact = Contact(self._say, self.logger.warning)
-        self._limits = ArrayLimits(Survey(self._site.pbs), self.executor_settings.max_array_size, contact)
+        self._limits = ArrayLimits(self._site.survey, self.executor_settings.max_array_size, contact)
         return Tracker(
             pbs=self._site.pbs,
             surroundings=make_surroundings(self, self._site, self._folder),

@@ -16,7 +16,7 @@ from .images.locked import Lock, find_lock
 from .images.lockfile import LOCK_NAME
 from .images.nodes import NOTHING_SAID, Nodes, check_missing, check_nodes, node_runtime, of_store
 from .images.runtime import bind_variables
-from .pbs import Pbs, PbsError, find_pbs
+from .pbs import Pbs, PbsError, Survey, find_pbs
 from .settings import ExecutorSettings, container_options, library_folders
 from .tasks.storage import NO_STORAGE, Storage, parse_storage
 
@@ -54,11 +54,20 @@ class Site:
     """File systems that jobs have to ask for."""
     nodes: Nodes = NOTHING_SAID
     """What is said of the compute nodes' container runtime."""
+    leaves_queues: bool = False
+    """Queues and limits are PBS's to judge."""
+    nodes_may_come: bool = False
+    """What no node can run now may run later, as the user lets such jobs wait."""
 
     @property
     def pbs_in_words(self) -> str:
         """Give the PBS with what is known of its version."""
         return self.pbs.title
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What PBS says of its queues and nodes; it is asked when that is needed first."""
+        return Survey(self.pbs, nodes_may_come=self.nodes_may_come)
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -126,6 +135,8 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
             lock=find_lock(sources.absolute() / LOCK_NAME, frozen=settings.frozen),
             storage=parse_storage(settings.storage, settings.storage_resource),
             nodes=nodes,
+            leaves_queues=settings.leave_queues,
+            nodes_may_come=settings.never_run_minutes == 0,
         )
     except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error

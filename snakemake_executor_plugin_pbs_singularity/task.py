@@ -14,6 +14,7 @@ from .images import Found, ImageError, Missing, Resolved
 from .images.options import check_options
 from .images.runtime import check_home
 from .nested import Description
+from .pbs import PbsError, Placement
 from .pbs.request import Request
 from .settings import split_options
 from .site import Site, bind_variable, carried_environment
@@ -104,10 +105,12 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
     log = folder.log(rule, wildcards, token)
     resources = known_resources(job)
     request = build_request(rule, job.threads, resources, settings)
+    bundle = settings.bundle if job.is_group() else bundle_size(rule, resources, settings)
     images = resolve_images(jobs_in(job), site, resolve)
     asked = exec_options(job, rule, request, site)
     used: list[str | Path] = [*_files(job), *map(_file, images.values()), *bind_sources(asked)]
-    request = replace(request, site=site_resources(rule, resources, request, site, used))
+    queue = place(rule, request, bundle, site).queue
+    request = replace(request, queue=queue, site=site_resources(rule, resources, request, site, used))
     options = (*asked, *(word for root in _roots(job, asked, site, workflow) for word in ("--bind", str(root))))
     planned = plan(job, workflow)
     starter = launcher(job, planned)
@@ -145,7 +148,7 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         label=one_line(f"{'group' if job.is_group() else 'rule'} {rule}{f' ({wildcards})' if wildcards else ''}"),
         rule=rule,
         request=request,
-        bundle=settings.bundle if job.is_group() else bundle_size(rule, resources, settings),
+        bundle=bundle,
         log=log,
         work=work,
         nested_because=planned.reason if isinstance(planned, NeedsSnakemake) else None,
@@ -153,6 +156,20 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
         job_digest=job_digest(job),
         work_digest=_work_digest(job, work, images.values(), asked, site, workflow),
     )
+
+
+def place(rule: str, request: Request, bundle: int, site: Site) -> Placement:
+    """Choose the queue for a request, and for so many tasks one after the other.
+
+    Raises WorkflowError, naming the rule, for what no queue takes and no node can run.
+    """
+    if site.leaves_queues:
+        return Placement(request.queue)
+    try:
+        return site.survey.place(request, bundle)
+    except PbsError as error:
+        hint = f" That is the runtime of {bundle} tasks: lower bundle." if bundle > 1 else ""
+        raise WorkflowError(f"Rule {rule}: {error}{hint}") from error
 
 
 def site_resources(

@@ -27,8 +27,10 @@ class Survey:
     need ask once more.
     """
 
-    def __init__(self, pbs: Pbs) -> None:
+    def __init__(self, pbs: Pbs, *, nodes_may_come: bool = False) -> None:
+        """Ask this PBS; with ``nodes_may_come``, what no node of today can run is not refused."""
         self._pbs = pbs
+        self._nodes_may_come = nodes_may_come
         self._known: dict[str, object] = {}
         self._rules: Rules | None = None
         self._placed: dict[tuple[Request, int], Placement | PbsError] = {}
@@ -109,7 +111,7 @@ class Survey:
         """Say why no node could ever run this; many requests differ in nothing that a node gives."""
         wanted = replace(request, walltime=None, queue=None, account=None, project=None, site=(), extra=())
         if wanted not in self._impossibles:
-            nodes = self.nodes
+            nodes = None if self._nodes_may_come else self.nodes
             self._impossibles[wanted] = (
                 None if nodes is None else impossible(wanted, nodes, torque=self.torque, server=self.server)
             )

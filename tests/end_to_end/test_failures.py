@@ -197,7 +197,9 @@ def test_a_job_over_its_walltime_says_so_and_how_to_get_more(killed: Run) -> Non
 
 
 def test_a_job_that_somebody_deleted_says_so(killed: Run) -> None:
-    assert re.search(r"It was deleted while it ran, by (\S+@\S+ \(qdel\)|hand \(qdel\) or by the site)\.", killed.error_of("two"))
+    assert re.search(
+        r"It was deleted while it ran, by (\S+@\S+ \(qdel\)|hand \(qdel\) or by the site)\.", killed.error_of("two")
+    )
 
 
 def test_a_job_that_pbs_ended_shows_the_end_of_its_log(killed: Run) -> None:

@@ -300,6 +300,25 @@ def test_every_failure_names_its_pbs_job_and_its_log(messages: Run) -> None:
 # Jobs that can never run
 
 
+def without_pbsnodes(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """Give an environment whose PBS keeps its nodes to itself, so that nobody knows what can run before PBS says so."""
+    folder.mkdir()
+    for name in ("qsub", "qstat", "qdel", "qselect"):
+        (folder / name).symlink_to(str(shutil.which(name, path=environment["PATH"])))
+    (folder / "pbsnodes").write_text("#!/bin/sh\necho 'pbsnodes: Unauthorized Request' >&2\nexit 1\n")
+    (folder / "pbsnodes").chmod(0o755)
+    return {**environment, "PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
+
+
+def test_what_no_node_can_run_is_refused_before_anything_is_submitted(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    run = harness.run(write(tmp_path, {"Snakefile": IMPOSSIBLE}), harness.pbs_options(), environment, fails=True)
+    assert "Rule impossible: This can never run: no node has" in run.said
+    assert "Ask for less on each node" in run.said
+    assert not run.submitted
+
+
 def test_a_job_that_can_never_run_is_said_at_once_and_failed_after_the_set_time(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -307,7 +326,7 @@ def test_a_job_that_can_never_run_is_said_at_once_and_failed_after_the_set_time(
         pytest.skip("TORQUE refuses at once what no node has")
     folder = write(tmp_path, {"Snakefile": IMPOSSIBLE})
     options = [*harness.pbs_options(), "--pbs-singularity-never-run-minutes=0.1"]
-    with harness.start(folder, options, environment) as running:
+    with harness.start(folder, options, without_pbsnodes(environment, tmp_path / "commands")) as running:
         job = running.wait_for_jobs(1)["impossible"]
         wait_until_said(running, f"(PBS job {job.pbs_id}): It can never run")
         assert "PBS says: Can Never Run: Insufficient amount of resource: ncpus" in running.said

@@ -90,6 +90,7 @@ def held(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     folder = write(tmp_path_factory.mktemp("held"), {"Snakefile": WORKFLOW, "bound/file": ""})
     options = [
         *harness.pbs_options(),
+        "--pbs-singularity-never-run-minutes=0",  # some ask for more than this machine has
         *("--pbs-singularity-account", "account of option", "--pbs-singularity-project", "project_of_option"),
         *("--pbs-singularity-bind", f"{folder}/bound:/at least", "--pbs-singularity-container-args=--no-home"),
     ]

@@ -51,7 +51,12 @@ Digests = dict[str, tuple[str, str, str]]
 def digests(folder: Path, snakefile: str = SNAKEFILE, image: str = "a.sif", **execution: Any) -> Digests:
     """Give what stands for job, work and request of each rule, as a new run of Snakemake would."""
     site = Site(
-        Pbs(Path("/opt/pbs/bin"), {}, ""), {"PATH": f"{folder / 'bin'}:{os.defpath}"}, (), folder / "images", (), folder
+        Pbs(Path("/no/pbs"), {"PATH": "/no"}, ""),
+        {"PATH": f"{folder / 'bin'}:{os.defpath}"},
+        (),
+        folder / "images",
+        (),
+        folder,
     )
     run_folder = make_run_folder(folder / "state")
     linecache.clearcache()  # from which Snakemake reads the code of rules
