@@ -23,8 +23,8 @@ class ExecutorSettings(ExecutorSettingsBase):
     queue: str | None = field(
         default=None,
         metadata={
-            "help": "PBS queue for jobs whose rule sets no pbs_queue resource. Without it, the server's default queue, or "
-            "if that does not take a job, the queue with the shortest maximum of walltime that does.",
+            "help": "PBS queue for jobs whose rule sets no pbs_queue resource. Without it, the server's default queue, "
+            "or if that does not take a job, the queue with the smallest maximum of walltime that does.",
             "env_var": True,
             "type": str,
             "metavar": "QUEUE",
@@ -33,7 +33,7 @@ class ExecutorSettings(ExecutorSettingsBase):
     leave_queues: bool = field(
         default=False,
         metadata={
-            "help": "Choose no queue and refuse no request here: all that is PBS's to say. For sites where a hook of PBS "
+            "help": "Choose no queue and refuse no request here: that is PBS's to do. For sites where a hook of PBS "
             "changes queues or requests, so that the limits that `qstat -Qf` shows are not those of the jobs.",
             "env_var": True,
         },
