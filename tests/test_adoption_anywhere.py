@@ -16,7 +16,7 @@ from tasks.made import task
 from snakemake_executor_plugin_pbs_singularity import adoption
 from snakemake_executor_plugin_pbs_singularity.adoption import find_left_overs
 from snakemake_executor_plugin_pbs_singularity.contact import Contact
-from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, JobStatus, Pbs, PbsError, State
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, ErrorKind, JobStatus, Pbs, PbsError, State
 from snakemake_executor_plugin_pbs_singularity.tasks.identity import request_digest
 from snakemake_executor_plugin_pbs_singularity.tasks.script import Surroundings
 from snakemake_executor_plugin_pbs_singularity.tracker import Replacing, Submitted, Tracker
@@ -72,7 +72,7 @@ answers = st.sampled_from(
         JobStatus(State.HELD),
         JobStatus(State.RUNNING),
         JobStatus(State.FINISHED, 0),
-        JobStatus(State.FINISHED, -29),
+        JobStatus(State.FINISHED, -29, Cause.WALLTIME),
         JobStatus(State.UNKNOWN),
     ]
 )

@@ -7,7 +7,7 @@ import pytest
 from tracked import GRACE, Run, Site, site
 
 from snakemake_executor_plugin_pbs_singularity.adoption import LONGEST_DOUBT
-from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, JobStatus, PbsError, State
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, ErrorKind, JobStatus, PbsError, State
 from snakemake_executor_plugin_pbs_singularity.tracking.ledger import LEDGER_NAME
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import LATEST
 
@@ -258,7 +258,7 @@ def test_of_a_bundle_that_pbs_ended_what_had_not_begun_is_to_run_again(site: Sit
     first, second, third = run.submit((run.task("true"), run.task("sleep 60"), run.task("true")))
     site.until(is_recorded(run, first.token))
     assert run.recorded(first) == [(first.token, 0)]
-    first.pbs_job.note(JobStatus(State.FINISHED, -29))
+    first.pbs_job.note(JobStatus(State.FINISHED, -29, Cause.WALLTIME))
     site.clock.seconds += GRACE
     outcomes, again = run.tracker.judged([second.token, third.token])
     assert ([one for one, _ in outcomes], again) == ([second], [third])

@@ -9,7 +9,7 @@ from tasks.made import task
 from watched import DONE, FOLDER, LEAST, RUNNING, UNKNOWN, Server, array
 
 from snakemake_executor_plugin_pbs_singularity.batch import Batch
-from snakemake_executor_plugin_pbs_singularity.pbs import JobStatus, State
+from snakemake_executor_plugin_pbs_singularity.pbs import Cause, JobStatus, State
 from snakemake_executor_plugin_pbs_singularity.watch import SELDOMEST, PbsJob, submitted_batch
 
 
@@ -106,7 +106,7 @@ def test_subjobs_are_not_asked_for_while_records_account_for_all_that_are_over(s
 def test_subjobs_are_asked_for_where_more_are_over_than_records_account_for(server: Server) -> None:
     batch = server.submit("1[].vm", 1, 1, 1)
     server.says["1[].vm"] = array(1)
-    server.subjobs = {"1[0].vm": DONE, "1[1].vm": RUNNING, "1[2].vm": JobStatus(State.FINISHED, -29)}
+    server.subjobs = {"1[0].vm": DONE, "1[1].vm": RUNNING, "1[2].vm": JobStatus(State.FINISHED, -29, Cause.WALLTIME)}
     server.look(LEAST)
     assert server.asked_closely == []  # records have a moment to come
     server.end(batch, "1[0].vm")
@@ -114,7 +114,7 @@ def test_subjobs_are_asked_for_where_more_are_over_than_records_account_for(serv
     assert server.asked_closely == ["1[].vm"]
     assert {job.id: job.status for job in batch.jobs.values()} == {
         "1[1].vm": RUNNING,
-        "1[2].vm": JobStatus(State.FINISHED, -29),
+        "1[2].vm": JobStatus(State.FINISHED, -29, Cause.WALLTIME),
     }
     assert [job.over_since is not None for job in batch.jobs.values()] == [False, True]
 
