@@ -54,7 +54,7 @@ _OPTIONS = (
     click.option("--queue", metavar="QUEUE", help="The queue."),
     click.option("--account", metavar="ACCOUNT", help="Who is charged (qsub -A)."),
     click.option("--project", metavar="PROJECT", help="The PBS project (qsub -P)."),
-    click.option("--extra", metavar="OPTIONS", help="More options of qsub, such as --extra='-l place=excl -m e'."),
+    click.option("--extra", metavar="OPTIONS", help="More options of qsub, such as --extra='-m e -p 5'."),
     click.option("--bind", "binds", metavar="PATH", multiple=True, help="What the container sees besides this folder."),
     click.option("--name", metavar="NAME", help="How PBS calls the job."),
     library_option,

@@ -136,6 +136,17 @@ def test_a_deleted_job_is_told_in_words(site: Site) -> None:
     assert site.is_left_clean()
 
 
+def test_on_a_torque_it_is_the_same(site: Site) -> None:
+    site.pbs.set(face="torque")
+    done = site.exec(
+        "--threads", "2", "--mem", "500", ALPHA, "--", "sh", "-c", "cat /etc/os-release; echo oh >&2; exit 7"
+    )
+    assert done.returncode == 7
+    assert "test image alpha" in done.stdout
+    assert done.stderr.splitlines()[1:] == ["oh"]
+    assert list(site.folder.iterdir()) == []
+
+
 # Input
 
 

@@ -81,6 +81,12 @@ def test_it_asks_for_what_the_plugin_would_ask_for(site: Site) -> None:
     assert "# Its input is not there yet: a.txt, which rule a makes." in text
 
 
+def test_a_torque_is_asked_in_its_own_words(site: Site) -> None:
+    site.pbs.set(face="torque")
+    directives = [line for line in script(site, "b.txt").stdout.splitlines() if line.startswith("#PBS")]
+    assert directives[:2] == ["#PBS -l nodes=1:ppn=2", "#PBS -l mem=300mb"]
+
+
 def test_the_profile_counts(site: Site) -> None:
     profile = site.folder / "profiles/default/config.yaml"
     profile.parent.mkdir(parents=True)

@@ -94,6 +94,17 @@ def test_it_is_a_shell_in_the_image_and_its_exit_code_is_given(site: Site, start
     assert site.is_left_clean()
 
 
+def test_on_a_torque_it_is_the_same(site: Site, start: Start) -> None:
+    site.pbs.set(face="torque")
+    terminal = start(ALPHA)
+    terminal.wait_for_prompt()
+    terminal.type("grep PRETTY /etc/os-release; stty size\n")
+    terminal.wait_for('PRETTY_NAME="test image alpha"\n33 111\n')
+    terminal.type("exit 3\n")
+    assert terminal.end() == 3
+    assert list(site.folder.iterdir()) == []
+
+
 def test_the_window_has_its_size(start: Start) -> None:
     terminal = start(ALPHA)
     terminal.wait_for_prompt()
