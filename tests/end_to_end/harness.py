@@ -179,6 +179,12 @@ def is_torque(environment: Mapping[str, str]) -> bool:
     return pbs_command(environment, "qstat", "--version").stdout.startswith("Version:")
 
 
+def default_queue(environment: Mapping[str, str]) -> str:
+    """Give the queue that jobs go to that name none."""
+    told = pbs_command(environment, "qstat", "-B", "-f").stdout
+    return next(line.split(" = ")[1] for line in told.splitlines() if line.strip().startswith("default_queue = "))
+
+
 def qstat(environment: Mapping[str, str], pbs_id: str) -> dict[str, str]:
     """Give the attributes of a job or an array, finished or not, as ``qstat -x -f`` of OpenPBS tells them.
 

@@ -139,11 +139,12 @@ def test_another_directory_takes_the_place_of_the_folder_that_one_is_in(snakemak
 
 
 def test_a_profile_can_hold_all_options(environment: dict[str, str], tmp_path: Path) -> None:
-    profile = "executor: pbs-singularity\njobs: 2\npbs-singularity-queue: workq\nlatency-wait: 5\n"
+    queue = harness.default_queue(environment)
+    profile = f"executor: pbs-singularity\njobs: 2\npbs-singularity-queue: {queue}\nlatency-wait: 5\n"
     workflow = "rule here:\n    output: 'here'\n    shell: 'echo $PBS_QUEUE > {output}'\n"
     write(tmp_path, {"Snakefile": workflow, "profile/config.yaml": profile})
     run = harness.run(tmp_path, ["--profile", "profile"], environment, fails=False)
-    assert run.text("here") == "workq"
+    assert run.text("here") == queue
 
 
 def test_a_profile_for_the_cluster_may_name_the_queue_in_the_environment(snakemake: Snakemake, folder: Path) -> None:
