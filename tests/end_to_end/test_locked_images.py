@@ -99,7 +99,7 @@ def test_a_frozen_run_submits_nothing_that_is_not_locked(workflow: Workflow) -> 
 
 def test_a_frozen_run_submits_nothing_that_has_a_flipped_byte(workflow: Workflow, moving: str) -> None:
     workflow.lock(moving)
-    (image,) = workflow.folder.glob(".snakemake/pbs-singularity/images/docker/*.sif")
+    (image,) = workflow.folder.glob(".snakemake/pbs-singularity/images/docker/*.si*[fg]")
     with image.open("r+b") as file:
         file.seek(image.stat().st_size // 2)
         byte = file.read(1)[0]
