@@ -134,3 +134,11 @@ def test_every_code_but_0_is_explained_in_sentences(code: int, has_image: bool, 
     said = verdict(code, None, Path("/image.sif") if has_image else None, *log)
     assert said.problem.startswith(f"Exit code {code}")
     assert str(said).endswith(".")
+
+
+@pytest.mark.parametrize("line", ["MemoryError", "sort: Cannot allocate memory", "what():  std::bad_alloc"])
+def test_a_program_that_was_given_no_more_memory_is_told_what_to_ask_for(line: str) -> None:
+    """TORQUE makes mem= a limit of each process (transcript torque/21-limits)."""
+    said = verdict(1, used(1, Usage(), Usage(mem=100)), None, "Traceback (most recent call last):", line)
+    assert said.problem.startswith("Exit code 1: its log says that it was given no more memory.")
+    assert "mem_mb=200" in said.remedy
