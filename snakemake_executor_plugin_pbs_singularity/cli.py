@@ -111,7 +111,7 @@ def _change_settings(home: Path, assignments: tuple[str, ...]) -> None:
 
 def _stop(home: Path) -> None:
     from .pbs.local.address import is_running
-    from .pbs.local.client import ask
+    from .pbs.local.asking import ask
 
     if not is_running(str(home)):
         return

@@ -13,7 +13,7 @@ import pytest
 
 from snakemake_executor_plugin_pbs_singularity.pbs.local import provide
 from snakemake_executor_plugin_pbs_singularity.pbs.local.address import is_running
-from snakemake_executor_plugin_pbs_singularity.pbs.local.client import ask
+from snakemake_executor_plugin_pbs_singularity.pbs.local.asking import ask
 from snakemake_executor_plugin_pbs_singularity.pbs.local.machine import host_name
 from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
 

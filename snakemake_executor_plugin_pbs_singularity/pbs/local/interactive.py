@@ -17,7 +17,7 @@ import termios
 import tty
 from contextlib import suppress
 
-from .client import ask, connect
+from .asking import ask, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
