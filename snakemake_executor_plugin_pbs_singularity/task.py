@@ -161,14 +161,13 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
 def place(rule: str, request: Request, bundle: int, site: Site) -> Placement:
     """Choose the queue for a request, and for so many tasks one after the other.
 
-    Raises WorkflowError, naming the rule, for what no queue takes and no node can run.
+    Raises WorkflowError, naming the rule, for what this kind of PBS cannot be asked, no queue takes or no node can run.
     """
-    if site.leaves_queues:
-        return Placement(request.queue)
     try:
-        return site.survey.place(request, bundle)
+        site.pbs.dialect.request_arguments(request, bundle)
+        return Placement(request.queue) if site.leaves_queues else site.survey.place(request, bundle)
     except PbsError as error:
-        hint = f" That is the runtime of {bundle} tasks: lower bundle." if bundle > 1 else ""
+        hint = f" For bundle={bundle}, the runtime is that of {bundle} tasks." if bundle > 1 else ""
         raise WorkflowError(f"Rule {rule}: {error}{hint}") from error
 
 

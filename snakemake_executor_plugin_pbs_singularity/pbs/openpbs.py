@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .answers import telling_lines
 from .dialect import Answer
-from .errors import ErrorKind
+from .errors import ErrorKind, PbsError
 from .ids import JOB_ID, QUEUE_NAME
 from .openpbs_answers import read_status, read_subjobs
 from .request import Chunk, Request
@@ -59,7 +59,16 @@ def read_version(said: str) -> str | None:
 
 
 def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
-    """Give the arguments of ``qsub`` that ask for this, for so many tasks one after the other (qsub(1B))."""
+    """Give the arguments of ``qsub`` that ask for this, for so many tasks one after the other (qsub(1B)).
+
+    Raises PbsError for a request in TORQUE's words alone.
+    """
+    if request.nodes and not request.select:
+        raise PbsError(
+            ErrorKind.REFUSED,
+            f"pbs_nodes={request.nodes!r} is for TORQUE.",
+            "Write it for OpenPBS as pbs_select, such as pbs_select='2:ncpus=4:mem=8gb'; a rule may have both.",
+        )
     walltime = request.walltime and request.walltime * tasks
     nodes = 0 if request.select else sum(chunk.count for chunk in request.chunks)
     place = request.place or ("scatter" if nodes > 1 else None)

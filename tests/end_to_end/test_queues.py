@@ -1,15 +1,17 @@
 """A job goes to a queue that takes it, and what none takes is refused before anything is submitted."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from . import harness
-from .conftest import ON_PATH
 from .faults import own_pbs
 from .harness import Run, qstat, write
 
-pytestmark = pytest.mark.skipif(ON_PATH, reason="the queues are those that the local PBS is told to have")
+pytestmark = pytest.mark.skipif(
+    "PBS" in os.environ, reason="the queues are those that the local PBS is told to have, in the words of OpenPBS"
+)
 
 WORKFLOW = """
 rule a:
@@ -68,6 +70,11 @@ def test_queues_that_a_hook_changes_can_be_left_to_pbs(site: dict[str, str], tmp
     assert "PBS says: qsub: Job violates queue and/or server resource limits" in run.said
 
 
+def test_what_this_kind_of_pbs_cannot_be_asked_is_refused(site: dict[str, str], tmp_path: Path) -> None:
+    run = made(tmp_path, site, "pbs_nodes='1:ppn=2'", fails=True)
+    assert "Rule a: pbs_nodes='1:ppn=2' is for TORQUE." in run.said
+
+
 def test_a_bundle_needs_the_runtime_of_all_its_tasks(site: dict[str, str], tmp_path: Path) -> None:
     run = made(tmp_path, site, "runtime=3000, bundle=4", fails=True)
-    assert "That is the runtime of 4 tasks: lower bundle." in run.said
+    assert "For bundle=4, the runtime is that of 4 tasks." in run.said

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake_executor_plugin_pbs_singularity.pbs import PbsError
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import request_arguments, select_of
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Request
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
@@ -227,6 +228,16 @@ def test_a_gpu_model_may_be_named_in_the_sites_own_words() -> None:
 def test_a_site_may_call_the_model_of_its_gpus_otherwise() -> None:
     asked = request({"gpu_model": "a100", "gpu": 1}, gpu_model_resource="gpu_type")
     assert "select=1:ncpus=1:ngpus=1:gpu_type=a100" in request_arguments(asked)
+
+
+def test_a_request_in_the_words_of_torque_alone_is_refused_by_openpbs() -> None:
+    with pytest.raises(PbsError, match=r"pbs_nodes='1:ppn=4' is for TORQUE\. Write it for OpenPBS as pbs_select"):
+        request_arguments(request({"pbs_nodes": "1:ppn=4"}))
+
+
+def test_a_rule_may_have_the_words_of_both() -> None:
+    asked = request({"pbs_nodes": "1:ppn=4", "pbs_select": "1:ncpus=4"})
+    assert request_arguments(asked) == ("-l", "select=1:ncpus=4")
 
 
 @pytest.mark.parametrize(
