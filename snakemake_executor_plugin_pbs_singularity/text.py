@@ -1,5 +1,14 @@
 """Text of others made fit to be shown: names with line breaks in them, logs with terminal escapes."""
 
+import re
+
+_COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\([A-Z0-9])")
+
+
+def without_colours(text: str) -> str:
+    """Leave out what colours a terminal and moves its cursor."""
+    return _COLOUR.sub("", text)
+
 
 def one_line(text: str) -> str:
     """Give text on one line: characters that cannot be printed are shown as escapes."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..text import without_colours
 from .errors import ImageError
 from .reference import UriReference
 from .runtime import Runtime, login_words, pull_arguments, setting_prefix
@@ -145,13 +146,12 @@ def _registry(reference: UriReference) -> str:
     return host if is_host else "docker.io"
 
 
-_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\([A-Z0-9])")
 _CHATTER = re.compile(r"INFO:|WARNING:|DEBUG\b|\d{4}/\d\d/\d\d [\d:]+ +(?:info|warn)\b|Cleaning up")
 
 
 def last_words(output: str, most: int = 5) -> Sequence[str]:
     """Give the last lines that say something: without progress, warnings and the codes of a terminal."""
-    text = _ESCAPE.sub("", output.replace("\r", "\n"))
+    text = without_colours(output.replace("\r", "\n"))
     lines = ["".join(filter(str.isprintable, line)).strip() for line in text.splitlines()]
     spoken = [line for line in lines if line]
     telling = [line for line in spoken if not _CHATTER.match(line)]

@@ -13,6 +13,8 @@ from ..pbs import JobStatus, Verdict, raise_memory, signal_name, used_in_words
 
 _NOT_STARTED = re.compile(r"(?:FATAL: {3}|(?:ERROR|ABORT) {2}: )(?P<why>.+)")
 """How Apptainer, and Singularity 2.6, begin the line that says why they start no container; few programs do."""
+_NO_SHELL = re.compile(r"/\.singularity\.d/actions/exec: .*\b(?P<shell>[\w.-]+): not found")
+"""What a script in the image says, by which Singularity 2.6 starts commands, of a shell that is not there."""
 _NO_RUNTIME = re.compile(
     r"The container command (?P<said>.+) is not on the node "
     r"|(?P<path>/\S*/(?:apptainer|singularity)): (?:not found|No such file)"
@@ -105,6 +107,9 @@ def _not_found(where: str, image: Path | None, log: Sequence[str]) -> tuple[str,
             "Say what the nodes have with --pbs-singularity-container-command, and what loads it with"
             " --pbs-singularity-node-setup, such as 'module load singularity'; `pbs-singularity doctor` asks one.",
         )
+    shell = next((match["shell"] for line in log if (match := _NO_SHELL.match(line))), None)
+    if image is not None and shell is not None:
+        return _no_shell(image, f"{shell} is not found")
     remedy = (
         "or choose an image that has it: what is installed on the nodes is not in there."
         if image is not None
@@ -112,6 +117,13 @@ def _not_found(where: str, image: Path | None, log: Sequence[str]) -> tuple[str,
         "rule a container."
     )
     return (f": a command was not found {where}.", f"The log names it. Check its spelling, {remedy}")
+
+
+def _no_shell(image: Path, why: str) -> tuple[str, str]:
+    return (
+        f": the image {image} lacks the shell that the rule's command runs in: {why.rstrip('.')}.",
+        'Choose an image with bash, or name a shell that it has, as in `resources: shell_exec="sh"`.',
+    )
 
 
 def _no_container(image: Path, log: Sequence[str]) -> tuple[str, str]:
@@ -127,11 +139,8 @@ def _no_container(image: Path, log: Sequence[str]) -> tuple[str, str]:
             "do for any error.",
             "The reason is in the log.",
         )
-    if "executable file not found" in why:
-        return (
-            f": the image {image} lacks the shell that the rule's command runs in: {why.rstrip('.')}.",
-            'Choose an image with bash, or name a shell that it has, as in `resources: shell_exec="sh"`.',
-        )
+    if "executable file not found" in why or "Failed to execvp()" in why:
+        return _no_shell(image, why)
     return (
         f": the container of the image {image} could not start: {why.rstrip('.')}.",
         "Check that the image is whole and that you may read it on the compute nodes. `pbs-singularity images verify` "

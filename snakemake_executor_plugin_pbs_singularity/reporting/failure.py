@@ -4,6 +4,7 @@ from pathlib import Path
 from unicodedata import category
 
 from ..pbs import Verdict, explain_exit
+from ..text import without_colours
 from ..tracking.witness import Over
 from .exit_codes import explain_code
 
@@ -86,7 +87,7 @@ def last_lines(path: Path, most: int = TAIL_LINES) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    lines = text.splitlines()
+    lines = without_colours(text).splitlines()
     if size > _TAIL_BYTES and len(lines) > 1:
         lines = lines[1:]
     shown = ["".join(c if c.isprintable() or c == "\t" or category(c) == "Zs" else "�" for c in line) for line in lines]

@@ -68,8 +68,32 @@ def test_a_command_that_the_image_lacks_is_not_to_be_had_from_the_node(image: Pa
     assert "Check its spelling, or choose an image that has it" in said.remedy
 
 
+SAID = "The container command /opt/bin/apptainer is not on the node n1."
+
+
+@pytest.mark.parametrize("code", [1, 127])
+def test_a_node_that_could_not_be_made_ready_is_told_as_that(code: int, image: Path) -> None:
+    line = "The commands of --pbs-singularity-node-setup failed with exit status 1 on the node n1: module load a"
+    said = verdict(code, None, image, line)
+    assert "the commands that make the node ready failed" in said.problem
+    assert "--pbs-singularity-node-setup" in said.remedy
+
+
 @pytest.mark.parametrize(
-    "line", ["sh: 1: /opt/bin/apptainer: not found", "x: line 3: /opt/bin/apptainer: No such file"]
+    ("code", "line"),
+    [
+        (127, "/.singularity.d/actions/exec: 9: exec: bash: not found"),
+        (127, "/.singularity.d/actions/exec: exec: line 17: bash: not found"),
+        (255, "ERROR  : Failed to execvp() bash: No such file or directory"),
+        (255, 'FATAL:   "bash": executable file not found in $PATH'),
+    ],
+)
+def test_an_image_without_the_shell_is_told_as_that_by_every_runtime(code: int, line: str, image: Path) -> None:
+    assert f"the image {image} lacks the shell" in verdict(code, None, image, line).problem
+
+
+@pytest.mark.parametrize(
+    "line", ["sh: 1: /opt/bin/apptainer: not found", "x: line 3: /opt/bin/apptainer: No such file", SAID]
 )
 def test_a_node_without_the_container_runtime_is_told_as_that(line: str, image: Path) -> None:
     assert "the node has no /opt/bin/apptainer" in verdict(127, None, image, line).problem
@@ -83,6 +107,7 @@ def test_a_node_without_the_container_runtime_is_told_as_that(line: str, image: 
             "image format not recognized.",
         ),
         ("ERROR  : Could not open image /a.simg: Permission denied", "Permission denied."),
+        ("ERROR  : Unknown image format/type: /a.simg", "Unknown image format/type: /a.simg."),
     ],
 )
 def test_an_image_that_cannot_be_read_is_told_in_the_words_of_the_runtime(line: str, why: str, image: Path) -> None:

@@ -197,3 +197,10 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_reason(kind: str, open_fold
         log = log / "log"
     with as_somebody():
         assert failure_message(Verdict("It failed."), [log]) == f"It failed.\nNothing was written to {log}."
+
+
+def test_colours_of_a_log_are_left_out(tmp_path: Path) -> None:
+    """Singularity 2.6.1 writes its errors so (transcript singularity-2.6.1/04)."""
+    log = tmp_path / "log"
+    log.write_text("\x1b[91mERROR  : Image path /a doesn't exist\n\x1b[0m\x1b[31mABORT  : Retval = 255\n\x1b(B\x1b[m")
+    assert last_lines(log) == ["ERROR  : Image path /a doesn't exist", "ABORT  : Retval = 255"]
