@@ -107,7 +107,7 @@ def _converse(
         if before is not None:
             signal.signal(signal.SIGWINCH, lambda _, __: _copy_size(master))
             _copy_size(master)
-            tty.setraw(0)
+            tty.setraw(0, termios.TCSANOW)  # not TCSAFLUSH: what was typed meanwhile is for the job
         said = _pass_on(connection, answers, master, slave)
         if said:
             last = json.loads(said)
