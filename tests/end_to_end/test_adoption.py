@@ -246,6 +246,7 @@ rule one:
                     running.said.count("\n") > lines or running.process.poll() is not None
                 ),
                 "some lines are said",
+                150,  # a submission that was under way is looked for by its name for a minute
             )
             running.process.kill()
             running.process.wait()
