@@ -25,10 +25,9 @@ from ..images import Found, ImageError, Pulls
 from ..images.options import check_options
 from ..pbs import PbsError
 from ..pbs.request import Request
-from ..pbs.survey import Survey
 from ..settings import ExecutorSettings, split_options
 from ..site import Site, containers_may_run_here, find_site
-from ..task import site_resources, surroundings, with_gpu_options
+from ..task import place, site_resources, surroundings, with_gpu_options
 from ..tasks.binds import bind_sources, check_bindable, check_sources
 from ..tasks.request import build_request
 from ..tasks.script import Container, DirectTask, batch_script
@@ -161,7 +160,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
         used: list[str | Path] = [path, *bind_sources(options)]
         request = replace(request, site=site_resources(what, resources, request, site, used))
         if not asked.here:
-            placement = Survey(site.pbs).place(request)
+            placement = place(what, request, 1, site)
             request = replace(request, queue=placement.queue)
             if placement.why:
                 say(f"It goes to {placement.why}.")

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from ..pbs import PbsError, job_name
-from ..pbs.survey import Survey
 from ..task import Task
 from ..tasks.script import plain_script
 from ..text import one_line
@@ -92,8 +91,7 @@ def _text(task: Task, planned: Planned) -> str:
 
 
 def _directives(task: Task, planned: Planned) -> Iterator[str]:
-    placement = Survey(planned.site.pbs).place(task.request)
-    words = planned.site.pbs.dialect.request_arguments(replace(task.request, queue=placement.queue))
+    words = planned.site.pbs.dialect.request_arguments(task.request)
     for option in _options([*words, "-N", job_name(task.rule), "-j", "oe", "-S", "/bin/sh"]):
         yield f"#PBS {shlex.join(option)}"
 
