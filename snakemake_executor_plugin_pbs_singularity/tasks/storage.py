@@ -28,9 +28,10 @@ class Storage:
 
     def of(self, paths: Iterable[str | Path], more: str | None = None) -> tuple[tuple[str, str], ...]:
         """Give what a job that uses these absolute paths must ask for, links followed, and what a rule adds."""
-        places = {place for path in paths for place in (os.path.abspath(path), os.path.realpath(path))}  # noqa: PTH100
-        found = {name for place in places if (name := self._name_of(PurePosixPath(place).parts)) is not None}
         named = [name for name in (more or "").split(self.separator) if name]
+        used = paths if self.names else ()  # most sites name none: then no path need be looked at
+        places = {place for path in used for place in (os.path.abspath(path), os.path.realpath(path))}  # noqa: PTH100
+        found = {name for place in places if (name := self._name_of(PurePosixPath(place).parts)) is not None}
         value = self.separator.join([*dict.fromkeys([*named, *sorted(found)])])
         return ((self.resource, value),) if value else ()
 
