@@ -1,8 +1,10 @@
 """Texts and numbers that the commands of all kinds of PBS print alike, read. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, pairwise
+
+from .outcome import Usage
 
 
 def parse_blocks(text: str, kind: str = "Job Id") -> Iterator[tuple[str, dict[str, str]]]:
@@ -62,6 +64,20 @@ def parse_size(text: str) -> int | None:
 def parse_integer(text: str) -> int | None:
     """Give a whole number; None for anything else."""
     return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
+
+
+def parse_usage(attributes: Mapping[str, str], prefix: str) -> Usage:
+    """Give what a job used (``resources_used``) or asked for (``Resource_List``), from its attributes."""
+
+    def value(name: str) -> str:
+        return attributes.get(f"{prefix}.{name}", "")
+
+    return Usage(
+        walltime=parse_duration(value("walltime")),
+        cput=parse_duration(value("cput")),
+        mem=parse_size(value("mem")),
+        ncpus=parse_integer(value("ncpus")),
+    )
 
 
 def telling_lines(stderr: str) -> list[str]:

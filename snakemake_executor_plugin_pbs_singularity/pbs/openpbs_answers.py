@@ -7,10 +7,10 @@ import re
 import signal
 from collections.abc import Collection, Mapping, Sequence
 
-from .answers import parse_blocks, parse_duration, parse_integer, parse_size
+from .answers import parse_blocks, parse_integer, parse_usage
 from .dialect import Answer, Told
 from .ids import array_of, is_array_id
-from .outcome import Cause, Hindrance, JobStatus, State, Usage
+from .outcome import Cause, Hindrance, JobStatus, State
 from .signals import signal_in_words
 
 UNKNOWN_JOB_EXIT = 153
@@ -139,8 +139,8 @@ def _parse_job(job_id: str, attributes: Mapping[str, str]) -> JobStatus | None:
         comment=comment,
         queue=attributes.get("queue") or None,
         exec_host=attributes.get("exec_host") or None,
-        used=_usage(attributes, "resources_used"),
-        asked=_usage(attributes, "Resource_List"),
+        used=parse_usage(attributes, "resources_used"),
+        asked=parse_usage(attributes, "Resource_List"),
         run_count=run_count,
         is_array=is_array,
         subjobs_left=_subjobs_left(attributes) if is_array and state is not State.FINISHED else None,
@@ -186,15 +186,3 @@ def _subjobs_left(attributes: Mapping[str, str]) -> int | None:
     """Count the subjobs that are not over, in ``Queued:997 Running:0 Exiting:0 Expired:3``."""
     counts = re.findall(r"\b([A-Z][a-z]+):(\d{1,9})\b", attributes.get("array_state_count", ""), re.ASCII)
     return sum(int(number) for state, number in counts if state != "Expired") if counts else None
-
-
-def _usage(attributes: Mapping[str, str], prefix: str) -> Usage:
-    def value(name: str) -> str:
-        return attributes.get(f"{prefix}.{name}", "")
-
-    return Usage(
-        walltime=parse_duration(value("walltime")),
-        cput=parse_duration(value("cput")),
-        mem=parse_size(value("mem")),
-        ncpus=parse_integer(value("ncpus")),
-    )

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from .answers import parse_duration, parse_integer, parse_size
+from .answers import parse_integer, parse_usage
 from .dialect import Answer, Told
 from .ids import array_of, is_array_id, subjob_id
-from .outcome import Cause, Hindrance, JobStatus, State, Usage
+from .outcome import Cause, Hindrance, JobStatus, State
 from .signals import signal_in_words
 
 DELETED = 256 + signal.SIGTERM
@@ -136,8 +136,8 @@ def _parse_job(attributes: Mapping[str, str]) -> JobStatus | None:
         comment=comment,
         queue=attributes.get("queue") or None,
         exec_host=attributes.get("exec_host") or None,
-        used=_usage(attributes, "resources_used"),
-        asked=_usage(attributes, "Resource_List"),
+        used=parse_usage(attributes, "resources_used"),
+        asked=parse_usage(attributes, "Resource_List"),
         run_count=run_count,
     )
 
@@ -197,13 +197,4 @@ def _array(subjobs: Iterable[JobStatus]) -> JobStatus:
         asked=first.asked,
         is_array=True,
         subjobs_left=len(left) or None,
-    )
-
-
-def _usage(attributes: Mapping[str, str], prefix: str) -> Usage:
-    def value(name: str) -> str:
-        return attributes.get(f"{prefix}.{name}", "")
-
-    return Usage(
-        walltime=parse_duration(value("walltime")), cput=parse_duration(value("cput")), mem=parse_size(value("mem"))
     )

@@ -81,13 +81,7 @@ def _submit(call: Call, cluster: Cluster) -> Answer:
     prefix = wanted.letters.get("C", call.environment.get("PBS_DPREFIX", _DIRECTIVE_PREFIX))
     for words in directives(script, prefix):
         _take(words, written, before=wanted)
-    for mine, added in (
-        (wanted.letters, written.letters),
-        (wanted.resources, written.resources),
-        (wanted.others, written.others),
-    ):
-        for key, value in added.items():
-            mine.setdefault(key, value)
+    wanted.fill_from(written)
     if "I" in wanted.letters:
         _check_interactive(call, wanted)
     if wanted.letters.get("r") == "n" and "J" in wanted.letters:

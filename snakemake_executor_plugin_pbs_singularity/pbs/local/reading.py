@@ -31,6 +31,16 @@ class Wanted:
     resources: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
 
+    def fill_from(self, later: Wanted) -> None:
+        """Take what is said later, as by directives of the script, where nothing was said before."""
+        for mine, added in (
+            (self.letters, later.letters),
+            (self.resources, later.resources),
+            (self.others, later.others),
+        ):
+            for key, value in added.items():
+                mine.setdefault(key, value)
+
 
 def resource_pairs(text: str) -> list[tuple[str, str]]:
     """Take -l apart. Raises UsageError."""

@@ -84,13 +84,7 @@ def _submit(call: Call, cluster: Cluster, wanted: Wanted) -> Answer:
     written = Wanted()
     for words in directives(script, prefix):
         _take(words, written, said)
-    for mine, added in (
-        (wanted.letters, written.letters),
-        (wanted.resources, written.resources),
-        (wanted.others, written.others),
-    ):
-        for key, value in added.items():
-            mine.setdefault(key, value)
+    wanted.fill_from(written)
     terminal = _terminal(call, cluster, wanted, command)
     return _hand_over(call, cluster, wanted, script, wanted.letters.get("N", name), terminal)
 
