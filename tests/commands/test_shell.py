@@ -1,19 +1,15 @@
 """``pbs-singularity shell``: a shell in a container, in an interactive job, on a real terminal."""
 
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
-import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from local.conftest import pbs
+from terminal import Terminal
 
 from snakemake_executor_plugin_pbs_singularity.pbs import openpbs, torque
 
@@ -24,58 +20,26 @@ __all__ = ["pbs", "site"]
 PATIENCE = 40
 
 
-class Terminal:
-    """The command on a terminal of its own, of 33 lines and 111 columns."""
+class ShellTerminal(Terminal):
+    """``pbs-singularity shell`` on a terminal."""
 
     def __init__(self, site: Site, *words: str, **variables: str) -> None:
-        self.seen = ""
-        self.process, self.descriptor = pty.fork()
-        if self.process == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 33, 111, 0, 0))
-            os.chdir(site.folder)
-            os.execve(EXEC[0], [EXEC[0], "shell", *words], {**site.environment, "TERM": "vt220", **variables})
-
-    def look(self) -> bool:
-        """Take what there is to be seen; False if it has ended."""
-        if not select.select([self.descriptor], [], [], 0.1)[0]:
-            return True
-        try:
-            text = os.read(self.descriptor, 65536)
-        except OSError:
-            return False
-        self.seen += text.decode().replace("\r\n", "\n")
-        return bool(text)
-
-    def wait_for(self, text: str) -> None:
-        until = time.monotonic() + PATIENCE
-        while text not in self.seen:
-            assert time.monotonic() < until, f"{text!r} is never seen: {self.seen}"
-            self.look()
+        super().__init__([EXEC[0], "shell", *words], site.folder, {**site.environment, **variables})
 
     def wait_for_prompt(self) -> None:
         """Wait until the shell reads what is typed: bash drops what came before."""
         self.wait_for("> ")
 
-    def type(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
 
-    def end(self) -> int:
-        """Wait for its end and give its exit code."""
-        until = time.monotonic() + PATIENCE
-        while self.look():
-            assert time.monotonic() < until, f"it does not end: {self.seen}"
-        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-
-
-Start = Callable[..., Terminal]
+Start = Callable[..., ShellTerminal]
 
 
 @pytest.fixture
 def start(site: Site) -> Iterator[Start]:
-    terminals: list[Terminal] = []
+    terminals: list[ShellTerminal] = []
 
-    def run(*words: str, **variables: str) -> Terminal:
-        terminals.append(Terminal(site, *words, **variables))
+    def run(*words: str, **variables: str) -> ShellTerminal:
+        terminals.append(ShellTerminal(site, *words, **variables))
         return terminals[-1]
 
     yield run
@@ -148,7 +112,7 @@ def test_a_signal_ends_the_job(number: int, code: int, site: Site, start: Start)
 
 
 def test_a_closed_window_ends_the_job(site: Site) -> None:
-    terminal = Terminal(site, ALPHA)
+    terminal = ShellTerminal(site, ALPHA)
     terminal.wait_for_prompt()
     os.close(terminal.descriptor)
     os.waitpid(terminal.process, 0)

@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-import pty
-import select
 import signal
 import struct
 import termios
@@ -11,51 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from terminal import Terminal
 
 from snakemake_executor_plugin_pbs_singularity.pbs.local.machine import current_user
 
-from .conftest import PATIENCE, LocalPbs
-
-
-class Terminal:
-    """A command on a terminal of its own, of 33 lines and 111 columns."""
-
-    def __init__(self, pbs: LocalPbs, command: list[str]) -> None:
-        self.seen = ""
-        environment = {**pbs.environment, "TERM": "vt220"}
-        self.process, self.descriptor = pty.fork()
-        if self.process == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 33, 111, 0, 0))
-            os.chdir(pbs.cwd)
-            os.execvpe(command[0], command, environment)
-
-    def wait_for(self, text: str) -> None:
-        """Wait until something is seen."""
-        until = time.monotonic() + PATIENCE
-        while text not in self.seen:
-            assert time.monotonic() < until, f"{text!r} is never seen: {self.seen}"
-            self._look()
-
-    def _look(self) -> bool:
-        if not select.select([self.descriptor], [], [], 0.1)[0]:
-            return True
-        try:
-            text = os.read(self.descriptor, 65536)
-        except OSError:
-            return False
-        self.seen += text.decode().replace("\r\n", "\n")
-        return bool(text)
-
-    def type(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
-
-    def end(self) -> int:
-        """Wait for the command's end and give its exit code; a negative one is a signal."""
-        until = time.monotonic() + PATIENCE
-        while self._look():
-            assert time.monotonic() < until, f"it does not end: {self.seen}"
-        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-
+from .conftest import LocalPbs
 
 Start = Callable[..., Terminal]
 
@@ -66,7 +24,7 @@ def start(pbs: LocalPbs) -> Iterator[Start]:
     terminals: list[Terminal] = []
 
     def run(*command: str) -> Terminal:
-        terminals.append(Terminal(pbs, list(command)))
+        terminals.append(Terminal(command, pbs.cwd, pbs.environment))
         return terminals[-1]
 
     yield run
