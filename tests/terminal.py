@@ -18,6 +18,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self.seen = ""
+        self._waited_for = 0
         self.process, self.descriptor = pty.fork()
         if self.process == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 33, 111, 0, 0))
@@ -36,11 +37,12 @@ class Terminal:
         return bool(text)
 
     def wait_for(self, text: str) -> None:
-        """Wait until something is seen."""
+        """Wait until something is seen after what was waited for last."""
         until = time.monotonic() + PATIENCE
-        while text not in self.seen:
+        while (at := self.seen.find(text, self._waited_for)) < 0:
             assert time.monotonic() < until, f"{text!r} is never seen: {self.seen}"
             self.look()
+        self._waited_for = at + len(text)
 
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())

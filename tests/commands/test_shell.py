@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,12 +80,13 @@ def test_the_window_has_its_size(start: Start) -> None:
 def test_ctrl_c_is_the_shells(start: Start) -> None:
     terminal = start(ALPHA)
     terminal.wait_for_prompt()
-    terminal.type("echo begun; sleep 60\n")
+    terminal.type("sh -c 'echo begun; exec sleep 60'\n")
     terminal.wait_for("begun\n")
-    time.sleep(0.5)
     terminal.type("\x03")
+    terminal.wait_for_prompt()
     terminal.type("echo code $?\n")
     terminal.wait_for("code 130\n")
+    terminal.wait_for_prompt()
     terminal.type("\x04")
     assert terminal.end() == 0
 

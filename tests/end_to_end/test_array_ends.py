@@ -69,6 +69,10 @@ def has_started(running: Running, label: str) -> bool:
     )
 
 
+def labels(running: Running) -> set[str]:
+    return {job.label for job in harness.submitted_in(running.said)}
+
+
 @pytest.fixture(scope="module")
 def failing_run(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
@@ -84,6 +88,7 @@ def failing_run(
         wait_until(lambda: has_started(running, "deleted (n=1)"), "the job to be deleted runs")
         wait_until(lambda: has_started(running, "whole (n=1)"), "a job of the array to be deleted runs")
         wait_until(lambda: "(Rule: whole)" in running.said, "another of its jobs is reported")
+        wait_until(lambda: "held (n=1)" in labels(running), "the array to be deleted as it waits is submitted")
         ids = {job.label: job.pbs_id for job in harness.submitted_in(running.said)}
         arrays = [array_of(ids[label]) for label in ("whole (n=1)", "held (n=1)")]
         assert pbs_command(environment, "qdel", ids["deleted (n=1)"], *arrays).returncode == 0

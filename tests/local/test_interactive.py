@@ -48,9 +48,8 @@ def test_a_command_runs_on_the_terminal_and_qsub_gives_0(pbs: LocalPbs, start: S
 def test_a_shell_reads_what_is_typed_and_ctrl_c_is_the_shells(pbs: LocalPbs, start: Start) -> None:
     terminal = start("qsub", "-I", "-S", "/bin/sh")
     terminal.wait_for("ready")
-    terminal.type("sleep 30\n")
-    terminal.wait_for("sleep")
-    time.sleep(0.3)  # until the sleep sleeps
+    terminal.type("sh -c 'echo begun; exec sleep 30'\n")
+    terminal.wait_for("begun\n")
     terminal.type("\x03")
     terminal.type("echo after-$((40 + 2))\n")
     terminal.wait_for("after-42")
