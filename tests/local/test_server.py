@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from snakemake_executor_plugin_pbs_singularity.pbs.local import provide
 from snakemake_executor_plugin_pbs_singularity.pbs.local.address import is_running
+from snakemake_executor_plugin_pbs_singularity.pbs.local.asking import ask
 
 from .conftest import LocalPbs
 
@@ -37,6 +39,19 @@ def test_the_server_ends_when_nobody_needs_it(pbs: LocalPbs) -> None:
     assert not (pbs.home / "socket").exists()
     assert pbs.exit_status(job) == "0"
     assert pbs.state(held) == "H"
+
+
+def test_a_server_that_ends_leaves_one_alone_that_came_to_the_same_path(pbs: LocalPbs) -> None:
+    moved = pbs.home.with_name("moved")
+    pbs.out("qstat")
+    pbs.home.rename(moved)
+    provide({"PBS_SINGULARITY_LOCAL_HOME": str(pbs.home)})
+    pbs.out("qstat")
+
+    list(ask(str(moved), "stop", []))
+
+    pbs.wait_until(lambda: not is_running(str(moved)), "it does not end")
+    assert is_running(str(pbs.home))
 
 
 def test_requests_that_come_as_it_ends_are_answered(pbs: LocalPbs) -> None:

@@ -128,7 +128,7 @@ class _Server:
 
     def _leave(self) -> bool:
         """Close the socket, unless somebody has just knocked."""
-        (self._home / "socket").unlink(missing_ok=True)
+        self._remove_socket()
         late = selectors.DefaultSelector()
         late.register(self._listener, selectors.EVENT_READ)
         if late.select(0) and not self._stopping:
@@ -142,13 +142,18 @@ class _Server:
         return True
 
     def _close(self) -> None:
-        (self._home / "socket").unlink(missing_ok=True)
+        self._remove_socket()
         self._listener.close()
         self._cluster.store.close()
 
+    def _remove_socket(self) -> None:
+        """Remove the socket of this home, not of another that has come to its path since."""
+        with suppress(FileNotFoundError):
+            os.unlink("socket", dir_fd=self._folder)
+
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
-        (self._home / "socket").unlink(missing_ok=True)
+        self._remove_socket()
         listener.bind(socket_address(self._folder))
         listener.listen(512)
         listener.setblocking(False)
