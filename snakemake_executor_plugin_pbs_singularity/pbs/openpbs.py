@@ -234,7 +234,7 @@ def describe_failure(answer: Answer) -> tuple[ErrorKind, str, str]:
         return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
     if "Unknown Job Id" in stderr:
         return ErrorKind.UNKNOWN_JOB, problem, ""
-    if command == "qsub":
+    if command == "qsub" and answer.exit_code >= 0:  # killed by a signal, it has refused nothing
         return ErrorKind.REFUSED, problem, REFUSALS.get(answer.exit_code, "")
     if "Unauthorized Request" in stderr:
         return ErrorKind.REFUSED, problem, "It belongs to somebody else."

@@ -182,7 +182,7 @@ def describe_failure(answer: Answer) -> tuple[ErrorKind, str, str]:
         return ErrorKind.UNREACHABLE, problem, _NO_TRQAUTHD if "15137" in stderr else _UNREACHABLE_REMEDY
     if "Unknown Job Id" in stderr or "nonexistent job id" in stderr:
         return ErrorKind.UNKNOWN_JOB, problem, ""
-    if command == "qsub":
+    if command == "qsub" and answer.exit_code >= 0:  # killed by a signal, it has refused nothing
         return ErrorKind.REFUSED, problem, _ROOT if "run as root" in stderr else REFUSALS.get(answer.exit_code, "")
     if "Unauthorized Request" in stderr:
         return ErrorKind.REFUSED, problem, "It belongs to somebody else."

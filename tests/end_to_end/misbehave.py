@@ -39,7 +39,7 @@ def main(folder: str, command: str, real: str, arguments: list[str]) -> int:
     done = subprocess.run([real, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     time.sleep(faults["late"])
     if fault == "lost":
-        return lose(command, chance)
+        return lose(chance, on_torque=is_torque(real))
     out = garbled(done.stdout, faults["garbles"], chance) if command in ("qstat", "qselect") else done.stdout
     os.write(2, done.stderr)
     write(out)
@@ -64,7 +64,7 @@ def choose(faults: dict, command: str, before: list[dict], chance: random.Random
 def say_unable(command: str, arguments: list[str], real: str) -> int:
     """Say what the command says whose server does not listen (transcripts openpbs/12b to 12f, torque/17)."""
     server = os.uname().nodename.split(".")[0]
-    if b"Version:" in subprocess.run([real, "--version"], capture_output=True, check=False).stdout:
+    if is_torque(real):
         text = f"Cannot connect to specified server host '{server}'.\n{command}: cannot connect to server {server}"
         os.write(2, f"{text} (errno=111) Connection refused\n".encode())
         return 111
@@ -77,9 +77,17 @@ def say_unable(command: str, arguments: list[str], real: str) -> int:
     return UNABLE_CODES.get(command, 162)
 
 
-def lose(command: str, chance: random.Random) -> int:
+def is_torque(real: str) -> bool:
+    """Tell whether a command is TORQUE's."""
+    return b"Version:" in subprocess.run([real, "--version"], capture_output=True, check=False).stdout
+
+
+def lose(chance: random.Random, *, on_torque: bool) -> int:
     """Have done what was asked, and not tell the id: in words, by silence, or by a sudden end."""
     way = chance.randrange(3)
+    if way == 0 and on_torque:
+        os.write(2, b"qsub: submit error (End of File)\n")
+        return 237
     if way == 0:
         os.write(2, b"Failed to recv data from background qsub\n")
         return 255

@@ -105,6 +105,13 @@ def test_a_qsub_that_says_nothing_may_have_submitted(made_pbs: MakePbs, submissi
     assert caught.value.uncertain
 
 
+@pytest.mark.parametrize("kind", ["openpbs", "torque"])
+def test_a_qsub_that_was_killed_may_have_submitted(kind: str, made_pbs: MakePbs, submission: Submission) -> None:
+    with pytest.raises(PbsError, match="exit status -9") as caught:
+        submit(made_pbs(kind, qsub="kill -KILL $$", qselect="true"), submission)
+    assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.OTHER, True)
+
+
 def test_two_jobs_of_one_name_are_an_error(made_pbs: MakePbs, submission: Submission) -> None:
     with pytest.raises(PbsError, match=r"several jobs of the name train-4f9a: 12\.vm, 13\.vm") as caught:
         submit(made_pbs(qsub="true", qselect="echo 12.vm; echo 13.vm"), submission)
