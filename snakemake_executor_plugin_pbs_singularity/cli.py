@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def _run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str])
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has it from the terminal itself
     try:
         process = subprocess.Popen(  # no timeout: it is the user's own command
-            command, env=with_path, restore_signals=True, preexec_fn=_take_interrupts
+            command, env=with_path, restore_signals=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         )
         code = process.wait()
     except FileNotFoundError as error:
@@ -161,7 +162,3 @@ def _run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str])
     finally:
         signal.signal(signal.SIGINT, interrupted)
     return 128 - code if code < 0 else code
-
-
-def _take_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -235,7 +236,8 @@ def run_here(ready: Ready, command: str, ending: Ending) -> int:
     try:
         script = folder / "task.sh"
         write_private(script, ready.script(one_line(command), new_token(), command, folder))
-        process = subprocess.Popen(["/bin/sh", script, "0"], preexec_fn=_take_interrupts)  # its own time limit
+        takes_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(["/bin/sh", script, "0"], preexec_fn=takes_interrupts)  # its own time limit
         is_told = False
         while process.poll() is None:
             if ending.signal is not None and not is_told:
@@ -247,7 +249,3 @@ def run_here(ready: Ready, command: str, ending: Ending) -> int:
     finally:
         signal.signal(signal.SIGINT, interrupts)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -10,6 +10,7 @@ import sys
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _talk(pbs: Pbs, arguments: Sequence[str], name: str, record: Path, workdir: 
         [str(pbs.commands / "qsub"), *arguments],
         env={**pbs.environment, "TERM": os.environ.get("TERM", "dumb"), "PWD": str(workdir)},
         cwd=workdir,
-        preexec_fn=_take_stops,
+        preexec_fn=partial(signal.signal, signal.SIGTSTP, signal.SIG_DFL),
     )
     looks: Looks | None = None
     try:
@@ -161,7 +162,3 @@ def _find(pbs: Pbs, name: str) -> Looks | None:
         say(f"PBS does not say whether it still has the job of the name {name}. {error}")
         return None
     return Looks(pbs, found[0], Contact(say, say), say) if found else None
-
-
-def _take_stops() -> None:
-    signal.signal(signal.SIGTSTP, signal.SIG_DFL)

@@ -66,13 +66,13 @@ def is_elsewhere(name: str, server: Server) -> bool:
 def _named(name: str, request: Request, rules: Rules, tasks: int) -> Placement:
     if not QUEUE_NAME.fullmatch(name):
         problem = f"{name!r} cannot be the name of a queue."
-        raise PbsError(ErrorKind.REFUSED, problem, _choose(rules.queues.values()))
+        raise PbsError(ErrorKind.REFUSED, problem, choose_one(rules.queues.values()))
     if is_elsewhere(name, rules.server):
         return Placement(name)
     local = name.partition("@")[0]
     queue = rules.queues.get(local)
     if queue is None:
-        raise PbsError(ErrorKind.REFUSED, f"There is no queue {local!r}.", _choose(rules.queues.values()))
+        raise PbsError(ErrorKind.REFUSED, f"There is no queue {local!r}.", choose_one(rules.queues.values()))
     found = misfits(queue, request, rules, tasks=tasks)
     if not found:
         return Placement(name)
@@ -143,6 +143,7 @@ def _nearest(in_the_way: dict[str, tuple[Misfit, ...]]) -> str:
     return f"The nearest is {name}: ask for {_and(one.remedy for one in in_the_way[name])}."
 
 
-def _choose(queues: Iterable[Queue]) -> str:
+def choose_one(queues: Iterable[Queue]) -> str:
+    """Tell the queues that can be named."""
     names = sorted(queue.name for queue in queues if queue.enabled and not queue.from_route_only)
     return f"Choose one of: {', '.join(names)}." if names else "No queue of this server takes jobs now."

@@ -1,9 +1,10 @@
-"""Looks up one queue. What all of them take is known to ``survey.py``."""
+"""Looks up one queue, such as one of another server. What all of this one's take is known to ``survey.py``."""
 
-from .answers import parse_blocks
 from .commands import Pbs, run_connected
 from .errors import ErrorKind, PbsError
 from .ids import QUEUE_NAME
+from .placement import choose_one
+from .server import parse_queues
 
 
 def check_queue(pbs: Pbs, queue: str) -> None:
@@ -12,23 +13,19 @@ def check_queue(pbs: Pbs, queue: str) -> None:
     Raises PbsError: REFUSED with the names of the queues there are, UNREACHABLE, OTHER.
     """
     if not QUEUE_NAME.fullmatch(queue):
-        raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.", _choose(pbs))
+        raise PbsError(ErrorKind.REFUSED, f"{queue!r} cannot be the name of a queue.", _others(pbs, ""))
+    server = queue.partition("@")[2]
     answer = run_connected(pbs, "qstat", ["-Q", "-f", queue])
     if pbs.dialect.is_unknown_queue(answer):
-        raise PbsError(ErrorKind.REFUSED, f"There is no queue {queue!r}.", _choose(pbs))
+        raise PbsError(ErrorKind.REFUSED, f"There is no queue {queue!r}.", _others(pbs, server))
     if answer.exit_code != 0:
         raise answer.error()
-    for _, attributes in parse_blocks(answer.stdout, "Queue"):
-        if attributes.get("enabled") == "False":
-            problem = f"The queue {queue!r} takes no jobs now (it is not enabled)."
-            raise PbsError(ErrorKind.REFUSED, problem, _choose(pbs))
+    if any(not found.enabled for found in parse_queues(answer.stdout).values()):
+        problem = f"The queue {queue!r} takes no jobs now (it is not enabled)."
+        raise PbsError(ErrorKind.REFUSED, problem, _others(pbs, server))
 
 
-def _choose(pbs: Pbs) -> str:
-    answer = run_connected(pbs, "qstat", ["-Q", "-f"])
-    names = [
-        name
-        for name, attributes in parse_blocks(answer.stdout, "Queue")
-        if attributes.get("enabled") == "True" and attributes.get("from_route_only") != "True"
-    ]
-    return f"Choose one of: {', '.join(sorted(names))}." if names else "No queue of this server takes jobs now."
+def _others(pbs: Pbs, server: str) -> str:
+    """Tell the queues of a server, or of the default one."""
+    answer = run_connected(pbs, "qstat", ["-Q", "-f", *([f"@{server}"] if server else [])])
+    return choose_one(parse_queues(answer.stdout).values())

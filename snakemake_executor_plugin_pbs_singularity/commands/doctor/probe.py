@@ -12,7 +12,6 @@ from ...pbs import (
     JobStatus,
     Pbs,
     PbsError,
-    State,
     Submission,
     delete,
     explain_waiting,
@@ -50,7 +49,6 @@ _DOUBT = 20.0
 """Seconds for which a job that may have been submitted is looked for."""
 _AGAIN = 60.0
 """Seconds after which the same words are said again."""
-_OVER = (State.FINISHED, State.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ class _Watch:
             return
         if self.status is None:
             return
-        if self.status.state in _OVER:
+        if self.status.is_over:
             self._over = self._over or time.monotonic()
             if self.status.state is State.UNKNOWN or self.status.exit_status is not None:
                 self._note_beginning()
@@ -241,7 +239,7 @@ class _Watch:
         while time.monotonic() < until:
             try:
                 self.status = status(self._pbs, [self._job]).get(self._job, self.status)
-                if self.status is not None and self.status.state in _OVER:
+                if self.status is not None and self.status.is_over:
                     return ""
                 if not deleted and time.monotonic() >= patience:
                     delete(self._pbs, [self._job])
