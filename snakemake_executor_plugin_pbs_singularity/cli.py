@@ -150,7 +150,10 @@ def _run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str])
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has it from the terminal itself
     try:
         process = subprocess.Popen(  # no timeout: it is the user's own command
-            command, env=with_path, restore_signals=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+            command,
+            env=with_path,
+            restore_signals=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         code = process.wait()
     except FileNotFoundError as error:

@@ -12,6 +12,7 @@ from ...pbs import (
     JobStatus,
     Pbs,
     PbsError,
+    State,
     Submission,
     delete,
     explain_waiting,
