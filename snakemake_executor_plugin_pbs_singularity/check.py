@@ -12,7 +12,7 @@ from .images.locked import moved_tags
 from .settings import ExecutorSettings
 from .site import Site
 from .task import exec_options, place, resolve_images
-from .tasks.planning import known_resources
+from .tasks.planning import check_launcher, known_resources
 from .tasks.request import build_request, bundle_size
 
 
@@ -35,6 +35,7 @@ def check_jobs(
             request = build_request(rule, job.threads, resources, settings)
             bundle = bundle_size(rule, resources, settings)
             exec_options(job, rule, request, site)
+            check_launcher(job)
             if (rule, job.container_img_url) not in checked:
                 checked.add((rule, job.container_img_url))
                 resolve_images([job], site, site.resolve)

@@ -82,25 +82,44 @@ def launcher(job: Any, planned: ShellCommand | NeedsSnakemake) -> tuple[str, ...
 
     Raises WorkflowError for what cannot work so.
     """
-    mpi = None if job.is_group() else job.resources.get("mpi")
-    if not mpi or not job.container_img_url:
-        return ()
-    if job.is_shell and "resources.mpi" in job.rule.shellcmd:
-        if int(job.resources.get("nodes") or 1) > 1:
-            raise WorkflowError(
-                f"Rule {job.rule.name}: its command starts MPI in one container, from which it does not reach the "
-                "other nodes. To have it start a container for each process, leave {resources.mpi} and its options out "
-                "of the command."
-            )
+    started = [one for one in jobs_in(job) if _is_started_by_mpi(one)]
+    if not started:
         return ()
     if isinstance(planned, NeedsSnakemake):
-        raise WorkflowError(
-            f"Rule {job.rule.name}: mpi cannot start its containers, as the job needs Snakemake on the node "
-            f"({planned.reason}). Make it a plain shell: rule, or name {{resources.mpi}} in its command."
-        )
+        raise _no_launcher(started[0], planned.reason)
+    words = split_options(str(job.resources.mpi), f"Rule {job.rule.name}, resource mpi")
     tasks = job.resources.get("tasks")
-    words = split_options(str(mpi), f"Rule {job.rule.name}, resource mpi")
     return (*words, *(["-n", str(tasks)] if tasks else []))
+
+
+def check_launcher(job: Any) -> None:
+    """Raise WorkflowError as `launcher` does, for what the rule of a job alone tells, before its input is there."""
+    if _is_started_by_mpi(job):
+        reason = "it is in a group" if job.group is not None else _reason_in_rule(job, job.dag.workflow)
+        if reason is not None:
+            raise _no_launcher(job, reason)
+
+
+def _is_started_by_mpi(job: Any) -> bool:
+    """Tell whether MPI is to start the containers of a job, rather than its command in one."""
+    if not job.container_img_url or not job.resources.get("mpi"):
+        return False
+    if not job.is_shell or "resources.mpi" not in job.rule.shellcmd:
+        return True
+    if int(job.resources.get("nodes") or 1) > 1:
+        raise WorkflowError(
+            f"Rule {job.rule.name}: its command starts MPI in one container, from which it does not reach the "
+            "other nodes. To have it start a container for each process, leave {resources.mpi} and its options out "
+            "of the command."
+        )
+    return False
+
+
+def _no_launcher(job: Any, reason: str) -> WorkflowError:
+    return WorkflowError(
+        f"Rule {job.rule.name}: mpi cannot start its containers, as the job needs Snakemake on the node "
+        f"({reason}). Make it a plain shell: rule, or name {{resources.mpi}} in its command."
+    )
 
 
 def _reason_in_rule(job: Any, workflow: Any) -> str | None:
