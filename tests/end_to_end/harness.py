@@ -160,6 +160,11 @@ def start(folder: Path, options: list[str], environment: Mapping[str, str]) -> I
                 process.wait()
 
 
+def said_by_command(log: Path) -> str:
+    """Give what a task's log has of its command, not of the container runtime, which may say how it runs an image."""
+    return "".join(line for line in log.read_text().splitlines(keepends=True) if not line.startswith("INFO:"))
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait for something that happens in another process."""
     end = time.monotonic() + seconds

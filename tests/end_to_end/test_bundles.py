@@ -7,7 +7,7 @@ import pytest
 
 from snakemake_executor_plugin_pbs_singularity.images import find_runtime
 
-from .harness import Calls, Run, Snakemake, count_calls, qstat, wrap, write
+from .harness import Calls, Run, Snakemake, count_calls, qstat, said_by_command, wrap, write
 from .test_names import NAMES
 
 WORKFLOW = r"""
@@ -131,7 +131,7 @@ def test_a_job_of_a_bundle_gets_names_as_they_are(bundled: Run, title: str) -> N
 
 @pytest.mark.parametrize(("rule", "count"), [("contained", 7), ("plain", 4)])
 def test_each_job_of_a_bundle_has_a_log_of_its_own(bundled: Run, rule: str, count: int) -> None:
-    logs = {job.label: job.log.read_text() for job in bundled.submitted if job.label.startswith(rule)}
+    logs = {job.label: said_by_command(job.log) for job in bundled.submitted if job.label.startswith(rule)}
     assert logs == {f"{rule} (n={n})": f"words of {n}\n" for n in range(count)}
 
 
