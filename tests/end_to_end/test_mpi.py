@@ -42,7 +42,7 @@ def test_mpi_starts_a_container_for_each_task_of_a_rule(snakemake: Snakemake, tm
     ("rule", "words"),
     [
         (WORKFLOW.replace("    resources:", '    group: "g"\n    resources:'), "it is in a group"),
-        (WORKFLOW[: WORKFLOW.index("    shell:")] + '    run: shell("mkdir {output}")\n', "its rule is not a shell: rule"),
+        (WORKFLOW[: WORKFLOW.index("    shell:")] + '    run: shell("mkdir {output}")\n', "not a shell: rule"),
         (WORKFLOW.replace("tasks=3", "nodes=2, tasks=2").replace('"mkdir', '"{resources.mpi} mkdir'), "other nodes"),
     ],
     ids=["group", "run", "within"],
