@@ -34,6 +34,10 @@ Resolve = Callable[[str], Resolved]
 """Gives the image of a `container:` value; raises ImageError."""
 
 
+class UnplacedError(WorkflowError):
+    """A request that no queue takes or no node can run, as PBS shows its queues and nodes."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One Snakemake job made ready to run."""
@@ -161,14 +165,18 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
 def place(rule: str, request: Request, bundle: int, site: Site) -> Placement:
     """Choose the queue for a request, and for so many tasks one after the other.
 
-    Raises WorkflowError, naming the rule, for what this kind of PBS cannot be asked, no queue takes or no node can run.
+    Raises WorkflowError, naming the rule, for what this kind of PBS cannot be asked, and UnplacedError for what no
+    queue takes or no node can run.
     """
     try:
         site.pbs.dialect.request_arguments(request, bundle)
+    except PbsError as error:
+        raise WorkflowError(f"Rule {rule}: {error}") from error
+    try:
         return Placement(request.queue) if site.leaves_queues else site.survey.place(request, bundle)
     except PbsError as error:
         hint = f" For bundle={bundle}, the runtime is that of {bundle} tasks." if bundle > 1 else ""
-        raise WorkflowError(f"Rule {rule}: {error}{hint}") from error
+        raise UnplacedError(f"Rule {rule}: {error}{hint}") from error
 
 
 def site_resources(

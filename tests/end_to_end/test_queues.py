@@ -56,6 +56,7 @@ def test_what_no_queue_takes_is_refused_with_the_nearest(site: dict[str, str], t
     run = made(tmp_path, site, "runtime=20000", fails=True)
     assert "Rule a: No queue is there for this request" in run.said
     assert "The nearest is week: ask for" in run.said
+    assert run.said.count("--pbs-singularity-leave-queues") == 1
     assert not run.submitted
 
 
