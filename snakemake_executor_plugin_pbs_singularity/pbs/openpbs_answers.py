@@ -24,13 +24,18 @@ DELETED_BY_FORCE = 256 + signal.SIGKILL
 MOVED_AND_OVER = 92
 """Substate of a job that was moved to another server and is over there (job.h)."""
 TERMINATED = 91
-"""Substate of what was deleted. Its exit status is then not always 271: that of a subjob may be its shell's, 143,
-or 1 if it never ran (08n); that of a job deleted in its first seconds is 0 (seen on 23.06.06)."""
+"""Substate of what was deleted. Its exit status is then not always 271: that of a subjob may be its shell's, 143; that
+of a job deleted in its first seconds is 0 (seen on 23.06.06)."""
 FAILED = 93
 """Substate of what did not end well. Without an exit status: its node was lost and it must not run twice (``qsub
 -r n``; node_manager.c, svr_setjob_histinfo)."""
 WAITS_FOR_ANOTHER = 22
 """Substate of a job that is held as it depends on another (``qsub -W depend=``; job.h)."""
+
+_FORGOTTEN = {"Subjob finished", "Subjob failed", "Subjob terminated"}
+"""Comments of subjobs that PBS has no job of (any more): what else it shows of them are attributes of their array, the
+exit status too (status_subjob in stat_job.c). Where there is no history, and on a PBS Pro 14, those are all that are
+over; on a 23.06.06 with a history, those that were deleted before they ran (08n)."""
 
 _STATES = {
     "B": State.RUNNING,
@@ -126,8 +131,12 @@ def _parse_job(job_id: str, attributes: Mapping[str, str]) -> JobStatus | None:
     elif state is State.HELD and substate == WAITS_FOR_ANOTHER:
         state = State.WAITING
     cause, reason = None, ""
-    if state is State.FINISHED and not is_array:
-        cause, reason = _cause(exit_status, substate, run_count)
+    if state is State.FINISHED and array_of(job_id) is not None and _is_forgotten(exit_status, substate, comment):
+        exit_status, cause = None, _end_of_forgotten(substate, comment)
+        if cause is None:
+            return JobStatus(State.UNKNOWN)
+    elif state is State.FINISHED and not is_array:
+        cause, reason = _cause(exit_status, substate)
     waits_for = _waits_for(comment) if state is State.QUEUED else None
     return JobStatus(
         state=state,
@@ -147,7 +156,19 @@ def _parse_job(job_id: str, attributes: Mapping[str, str]) -> JobStatus | None:
     )
 
 
-def _cause(exit_status: int | None, substate: int | None, run_count: int) -> tuple[Cause | None, str]:
+def _is_forgotten(exit_status: int | None, substate: int | None, comment: str | None) -> bool:
+    """Tell whether PBS has a subjob that is over in its array's table only, which keeps no exit status."""
+    return comment in _FORGOTTEN or (exit_status is None and substate not in (TERMINATED, FAILED))
+
+
+def _end_of_forgotten(substate: int | None, comment: str | None) -> Cause | None:
+    """Say why PBS ended a subjob that it has forgotten; None if nothing is known of its end."""
+    if substate == TERMINATED:  # the array's: it was deleted with what it had not run
+        return Cause.DELETED_WAITING
+    return Cause.DELETED if comment == "Subjob terminated" else None
+
+
+def _cause(exit_status: int | None, substate: int | None) -> tuple[Cause | None, str]:
     """Say why PBS ended a job, with a reason in words; None if it ended by itself."""
     if exit_status is None:
         return (Cause.NODE_LOST if substate == FAILED else Cause.DELETED_WAITING), ""
@@ -157,8 +178,6 @@ def _cause(exit_status: int | None, substate: int | None, run_count: int) -> tup
         return Cause.FAULT, _FAULTS.get(exit_status, "PBS ended it")
     if exit_status == DELETED_BY_FORCE:
         return Cause.KILLED, ""
-    if substate == TERMINATED and not run_count and exit_status == 1:
-        return Cause.DELETED_WAITING, ""
     if exit_status == DELETED or substate == TERMINATED:
         return Cause.DELETED, ""
     return (Cause.SIGNAL, signal_in_words(exit_status - 256)) if exit_status > 256 else (None, "")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snakemake_executor_plugin_pbs_singularity.pbs import (
+    Cause,
     ErrorKind,
     JobStatus,
     State,
@@ -129,7 +130,7 @@ def test_a_running_array_and_its_subjobs_are_read_from_one_answer() -> None:
         "1729[0].vm": (State.FINISHED, 3, None),
         "1729[1].vm": (State.RUNNING, None, None),
         "1729[2].vm": (State.RUNNING, None, None),
-        "1729[3].vm": (State.FINISHED, 1, None),
+        "1729[3].vm": (State.UNKNOWN, None, None),  # deleted before it ran; the exit status is the array's
     }
 
 
@@ -216,6 +217,31 @@ def test_the_exit_status_of_an_array_is_not_that_of_its_last_subjob() -> None:
 )
 def test_every_state_letter_is_known(letter: str, state: State) -> None:
     assert parse_jobs(wide("1.vm", {"job_state": letter}))["1.vm"].state is state
+
+
+ARRAYS_OWN = {"substate": "7", "comment": "Job Array Began at Wed Nov 25 at 03:34"}
+
+
+@pytest.mark.parametrize("comment", ["Subjob finished", "Subjob failed"])
+@pytest.mark.parametrize("status", [{}, {"Exit_status": "1"}, {"Exit_status": "0"}])
+@pytest.mark.parametrize("letter", ["X", "F"])
+def test_of_a_subjob_that_pbs_has_forgotten_nothing_is_known_but_that_it_is_over(
+    letter: str, status: dict[str, str], comment: str
+) -> None:
+    """Without a history, and on a PBS Pro 14 always: PBS shows the array's own attributes (status_subjob, stat_job.c)."""
+    shown = wide("1[0].vm", {"job_state": letter, **ARRAYS_OWN, "comment": comment, **status})
+    assert parse_jobs(shown)["1[0].vm"] == JobStatus(State.UNKNOWN)
+
+
+def test_a_subjob_that_ended_in_no_way_that_pbs_tells_was_not_deleted() -> None:
+    """A PBS Pro may say nothing at all of it (status_subjob, stat_job.c)."""
+    assert parse_jobs(wide("1[0].vm", {"job_state": "X", **ARRAYS_OWN}))["1[0].vm"] == JobStatus(State.UNKNOWN)
+
+
+@pytest.mark.parametrize("status", [{}, {"Exit_status": "0"}, {"Exit_status": "1"}])
+def test_a_subjob_that_pbs_has_forgotten_as_it_was_deleted_was_deleted(status: dict[str, str]) -> None:
+    shown = wide("1[0].vm", {"job_state": "X", **ARRAYS_OWN, "comment": "Subjob terminated", **status})
+    assert (parse_jobs(shown)["1[0].vm"].cause, parse_jobs(shown)["1[0].vm"].exit_status) == (Cause.DELETED, None)
 
 
 @pytest.mark.parametrize(

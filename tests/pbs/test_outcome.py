@@ -132,9 +132,11 @@ def test_a_job_deleted_in_its_first_seconds_did_not_end_well_though_its_exit_sta
     assert "by root@vm (qdel)" in problem(status)
 
 
-def test_a_subjob_that_was_deleted_before_it_ran_has_an_exit_status_and_did_not_run() -> None:
+def test_a_subjob_that_was_deleted_before_it_ran_has_the_exit_status_of_its_array_and_did_not_run() -> None:
     """Subjob 46[4] of transcript 08n."""
-    status = told("F", Exit_status=1, substate=91, comment="Subjob finished")
+    attributes = {"job_state": "F", "Exit_status": "1", "substate": "91", "comment": "Subjob finished"}
+    (status,) = parse_jobs(wide("46[4].vm", attributes)).values()
+    assert status.exit_status is None
     assert problem(status).startswith("It was deleted before it ran")
 
 
