@@ -2,7 +2,8 @@
 
 Numbers in brackets are transcripts of a TORQUE 6.1.3; a name such as pbs_job.h is a file of its source. Its XML is
 read with Python's own parser: the server is trusted and escapes what jobs bring with them (MXML.c), though not the
-control characters that XML does not have, and it writes no DTD, so one that has any is not read.
+control characters that XML does not have, and before version 6 no ``&``. It writes no DTD, so one that has any is not
+read.
 """
 
 import re
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 from .answers import parse_integer, parse_usage
 from .dialect import Answer, Told
 from .ids import array_of, is_array_id, subjob_id
-from .outcome import Cause, Hindrance, JobStatus, State
+from .outcome import Cause, Hindrance, JobStatus, State, Usage
 from .signals import signal_in_words
 
 DELETED = 256 + signal.SIGTERM
@@ -32,8 +33,10 @@ _STATES = {
     "T": State.TRANSIT,
     "W": State.WAITING,
 }
-_LIMITS = {-10: Cause.MEMORY, -11: Cause.WALLTIME, -12: Cause.CPUT}
-"""JOB_EXEC_OVERLIMIT_* (pbs_job.h; 07, 21)."""
+OVER_LIMIT = -10
+"""More memory than asked for (07, 21); on a TORQUE 2.5 more of anything (JOB_EXEC_OVERLIMIT of pbs_job.h)."""
+_LIMITS = {OVER_LIMIT: Cause.MEMORY, -11: Cause.WALLTIME, -12: Cause.CPUT}
+"""JOB_EXEC_OVERLIMIT_* (pbs_job.h)."""
 _FAULTS = {
     -1: "PBS could not start it",
     -2: "PBS could not start it",
@@ -48,6 +51,7 @@ _FAULTS = {
     -14: "a prologue of the site failed",
 }
 _DOCUMENT = re.compile(r"<Data>.*?</Data>", re.DOTALL)
+_BARE_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos);)")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -63,7 +67,7 @@ def read_status(ids: Collection[str], arguments: Sequence[str], answer: Answer) 
         subjobs = [job for job_id, job in jobs.items() if array_of(job_id) == array_id]
         if subjobs:
             learned[array_id] = _array(subjobs)
-    unknown = asked.intersection(re.findall(r"Unknown Job Id Error (\S+)", answer.stderr))
+    unknown = asked.intersection(re.findall(r"Unknown Job Id\b.* (\S+)$", answer.stderr, re.MULTILINE))
     return Told(learned | {job_id: JobStatus(State.UNKNOWN) for job_id in unknown - learned.keys()})
 
 
@@ -96,7 +100,7 @@ def parse_jobs(text: str) -> dict[str, JobStatus]:
 def _job_elements(text: str) -> Iterator[ElementTree.Element]:
     if "<!" in text:  # no DTD, so no entities of its own
         return
-    for document in _DOCUMENT.findall(_NOT_IN_XML.sub("\ufffd", text)):
+    for document in _DOCUMENT.findall(_BARE_AMPERSAND.sub("&amp;", _NOT_IN_XML.sub("\ufffd", text))):
         try:
             root = ElementTree.fromstring(document)  # noqa: S314
         except ElementTree.ParseError:
@@ -124,7 +128,10 @@ def _parse_job(attributes: Mapping[str, str]) -> JobStatus | None:
         if exit_status is None:
             return None
     run_count = parse_integer(attributes.get("start_count", "")) or 0
+    used, asked = (parse_usage(attributes, prefix) for prefix in ("resources_used", "Resource_List"))
     cause, reason = (None, "") if state is not State.FINISHED else _cause(exit_status, run_count)
+    if exit_status == OVER_LIMIT and cause is Cause.MEMORY:
+        cause = _limit_exceeded(used, asked)
     comment = _comment(attributes)
     stopped = state is State.QUEUED and comment is not None and "Queue not started" in comment
     return JobStatus(
@@ -136,8 +143,8 @@ def _parse_job(attributes: Mapping[str, str]) -> JobStatus | None:
         comment=comment,
         queue=attributes.get("queue") or None,
         exec_host=attributes.get("exec_host") or None,
-        used=parse_usage(attributes, "resources_used"),
-        asked=parse_usage(attributes, "Resource_List"),
+        used=used,
+        asked=asked,
         run_count=run_count,
     )
 
@@ -163,6 +170,15 @@ def _cause(exit_status: int | None, run_count: int) -> tuple[Cause | None, str]:
     if exit_status == DELETED_BY_FORCE:
         return Cause.KILLED, ""
     return (Cause.SIGNAL, signal_in_words(exit_status - 256)) if exit_status > 256 else (None, "")
+
+
+def _limit_exceeded(used: Usage, asked: Usage) -> Cause:
+    """Tell which of its limits a job has exceeded."""
+    if used.walltime is not None and asked.walltime is not None and used.walltime > asked.walltime:
+        return Cause.WALLTIME
+    if used.cput is not None and asked.cput is not None and used.cput > asked.cput:
+        return Cause.CPUT
+    return Cause.MEMORY
 
 
 def _comment(attributes: Mapping[str, str]) -> str | None:

@@ -228,7 +228,7 @@ ARRAYS_OWN = {"substate": "7", "comment": "Job Array Began at Wed Nov 25 at 03:3
 def test_of_a_subjob_that_pbs_has_forgotten_nothing_is_known_but_that_it_is_over(
     letter: str, status: dict[str, str], comment: str
 ) -> None:
-    """Without a history, and on a PBS Pro 14 always: PBS shows the array's own attributes (status_subjob, stat_job.c)."""
+    """Without a history, and on a PBS Pro 14 always: PBS shows attributes of the array (status_subjob, stat_job.c)."""
     shown = wide("1[0].vm", {"job_state": letter, **ARRAYS_OWN, "comment": comment, **status})
     assert parse_jobs(shown)["1[0].vm"] == JobStatus(State.UNKNOWN)
 

@@ -115,6 +115,27 @@ def test_a_job_that_a_dependency_deleted_did_not_run() -> None:
     assert f"PBS says: {comment}." in str(explain_exit(job))
 
 
+@pytest.mark.parametrize(
+    ("over", "cause"),
+    [
+        ({"resources_used.walltime": "00:01:05", "Resource_List.walltime": "00:01:00"}, Cause.WALLTIME),
+        ({"resources_used.cput": "00:01:05", "Resource_List.cput": "00:01:00"}, Cause.CPUT),
+        ({"resources_used.walltime": "00:00:05", "Resource_List.walltime": "00:01:00"}, Cause.MEMORY),
+        ({}, Cause.MEMORY),
+    ],
+)
+def test_a_torque_2_5_has_one_number_for_all_limits(over: dict[str, str], cause: Cause) -> None:
+    """JOB_EXEC_OVERLIMIT of its pbs_job.h; later ones have three."""
+    attributes = {"job_state": "C", "exit_status": "-10", "start_count": "1", **over}
+    assert parse_jobs(xml(("1.vm", attributes)))["1.vm"].cause is cause
+
+
+def test_the_xml_of_a_torque_5_is_read_though_it_escapes_nothing() -> None:
+    """It makes `<` a control character and leaves `&` as it is (MXMLSetVal of u_MXML.c, 5.1.1)."""
+    answer = xml(("1.vm", {**ENDED, "Variable_List": "A=x VALUE x"})).replace("VALUE", "&& \x0e & &amp; &x; &#7;")
+    assert parse_jobs(answer)["1.vm"].exit_status == 7
+
+
 def test_a_walltime_is_told_with_what_it_was() -> None:
     attributes = {
         **{"job_state": "C", "exit_status": "-11", "start_count": "1", "comment": "Job started on Mon Nov 23 at 15:54"},
@@ -142,6 +163,20 @@ def test_more_unknown_ids_than_qstat_has_connections_for_do_not_make_a_known_one
     """The real one leaves connections open, says so, and names the last unknown id again instead."""
     stderr = "qstat: Unknown Job Id Error 9.vm\n" * 3 + "Too many open connections.\n"
     assert list(read_status(["9.vm", "1.vm"], [], said(stderr=stderr, exit_code=153)).jobs) == ["9.vm"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qstat: Unknown Job Id 9.vm",
+        "qstat: Unknown Job Id Error 9.vm",
+        "qstat: Unknown Job Id Error MSG=cannot locate job 9.vm",
+    ],
+)
+def test_an_unknown_job_is_unknown_in_the_words_of_every_torque(line: str) -> None:
+    """A TORQUE 2.5 leaves out the `Error` (pbs_error_db.h)."""
+    told = read_status(["9.vm"], [], said(stderr=f"{line}\n", exit_code=153)).jobs
+    assert told == {"9.vm": JobStatus(State.UNKNOWN)}
 
 
 # Arrays
