@@ -69,6 +69,8 @@ class Server:
     version: str = ""
     either_acl: bool = False
     all_groups: bool = False
+    schedules: bool = True
+    """Whether its scheduler is switched on (``scheduling``); jobs wait until it is."""
 
 
 _COUNTS = re.compile(r"max_(?:\w+_)?(?:run|queued|running|queuable)(?:_soft|_res|_res_soft)?(?:\..+)?")
@@ -95,6 +97,7 @@ def parse_server(text: str) -> Server | None:
             version=attributes.get("pbs_version", "").strip(),
             either_acl=_is_set(attributes, "acl_logic_or"),
             all_groups=_is_set(attributes, "acl_group_sloppy"),
+            schedules=_flag(attributes, "scheduling", True) is True,
         )
     return None
 

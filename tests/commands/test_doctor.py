@@ -69,6 +69,17 @@ class Site:
         """Tell whether neither a job nor a file of the doctor is left."""
         return self.jobs() == [] and list(self.workdir.iterdir()) == []
 
+    def put_in_front(self, name: str, script: str) -> str:
+        """Give a PATH with a shell script before a command of PBS, which it may call as ``$real``."""
+        front = self.local.cwd.parent / "front"
+        front.mkdir()
+        for command in ("qsub", "qstat", "qdel", "qselect"):
+            (front / command).symlink_to(self.local.bin / command)
+        (front / name).unlink()
+        (front / name).write_text(f"#!/bin/sh\nreal='{self.local.bin / name}'\n{script}\n")
+        (front / name).chmod(0o755)
+        return f"{front}{os.pathsep}{self.environment['PATH']}"
+
     def hide(self, *folders: Path) -> None:
         """Start the PBS where these folders are empty: its jobs see them so, this machine sees what is in them."""
         mounts = " && ".join(f"mount -t tmpfs none '{folder}'" for folder in folders)
@@ -171,6 +182,16 @@ def test_without_pbs_the_remedy_is_to_load_it(site: Site, apptainer: str) -> Non
     assert level == "problem"
     assert "cannot be found on PATH" in said
     assert "module load pbs" in remedy
+
+
+@pytest.mark.parametrize("face", ["openpbs", "torque"])
+def test_a_scheduler_that_is_switched_off_is_warned_of(face: str, site: Site) -> None:
+    site.local.set(face=face)
+    path = site.put_in_front("qstat", '"$real" "$@" | sed "s/scheduling = True/scheduling = False/"')
+    level, said, remedy = site.doctor("--no-probe", PATH=path)["server"]
+    assert level == "warning"
+    assert "its scheduler is switched off (scheduling = False)" in said
+    assert "administrators" in remedy
 
 
 @pytest.mark.parametrize(

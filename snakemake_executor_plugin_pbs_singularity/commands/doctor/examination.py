@@ -156,7 +156,7 @@ def _look_at_pbs(seen: Examination) -> None:
         for unread in survey.problems.values():
             seen.findings.append(problem("server", unread.problem, unread.remedy or "Try `qstat -B -f` by hand."))
         return
-    seen.findings.append(ok("server", f"{server.name} answers."))
+    seen.findings.append(pbs_findings.judge_server(server))
     _look_at_queues(seen, survey)
     seen.findings.append(pbs_findings.judge_history(server, torque=survey.torque))
     seen.findings.append(pbs_findings.judge_arrays(server, queues.get(seen.queue or server.default_queue or "")))

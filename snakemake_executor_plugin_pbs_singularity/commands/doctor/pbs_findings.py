@@ -22,6 +22,17 @@ _LIMITS = {
 _QUEUE_REMEDY = "Name one with --queue, and in the profile with pbs-singularity-queue: "
 
 
+def judge_server(server: Server) -> Finding:
+    """Tell that the server answers, and whether it starts jobs."""
+    if server.schedules:
+        return ok("server", f"{server.name} answers.")
+    return warning(
+        "server",
+        f"{server.name} answers, but its scheduler is switched off (scheduling = False): jobs wait until it is on.",
+        "Wait, as during maintenance, or ask the administrators when it will be switched on.",
+    )
+
+
 def judge_history(server: Server, *, torque: bool) -> Finding:
     """Tell whether PBS still knows a job that is over."""
     if torque:
