@@ -200,14 +200,17 @@ REFUSALS = {
     2: "Correct the option that PBS names.",
     3: "Ask for fewer at once: the site limits the size of arrays.",
     5: "Write the whole request as pbs_select, without ncpus, mem or nodes in pbs_extra.",
+    32: "Ask for what the site's own rule (a hook) demands.",
     38: "Start with fewer jobs at once (`--jobs`): the site limits how many one user may have.",
     159: "Choose another queue or account (pbs_queue, pbs_account): you may not use this one.",
     166: "Correct the value of the resource that PBS names.",
     170: "Choose one of the queues that `qstat -Q` lists, with the resource pbs_queue or --pbs-singularity-queue.",
     173: "Choose another queue (pbs_queue): this one takes no jobs now.",
+    174: "Choose another queue (pbs_queue): this one takes no jobs from you.",
     187: "Leave out the resource that PBS names, or ask the site what it calls it.",
     188: "Lower the rule's runtime, mem_mb or threads to what the queue allows (`qstat -Qf`), or choose"
     " another queue (pbs_queue).",
+    189: "Name a queue (pbs_queue or --pbs-singularity-queue): this server has no default one.",
     191: "Lower the rule's runtime, mem_mb or threads to what the queues behind it allow (`qstat -Qf`), ask for fewer"
     " at once, or choose another queue (pbs_queue).",
     198: "Start with fewer jobs at once (`--jobs`): the site limits how many the queue may have.",
@@ -216,7 +219,8 @@ REFUSALS = {
 pbs_error.h). With these it is certain that nothing was submitted."""
 
 _UNREACHABLE_WORDS = re.compile(
-    r"pbs_iff|munge|authenticat|background qsub|protocol|end of file|timed? ?out|connection reset|broken pipe",
+    r"pbs_iff|\bmunge[_ ]|authenticat|background qsub|protocol error|request protocol|end of file|timed? ?out"
+    r"|connection reset|broken pipe",
     re.IGNORECASE,
 )
 _UNREACHABLE_REMEDY = (
@@ -230,12 +234,13 @@ def describe_failure(answer: Answer) -> tuple[ErrorKind, str, str]:
     command, stderr = answer.command, answer.stderr
     said = "; ".join(telling_lines(stderr)) or "nothing"
     problem = f"`{command}` failed with exit status {answer.exit_code}. PBS says: {said}."
-    if _cannot_connect(stderr) or _UNREACHABLE_WORDS.search(said):
+    is_refusal = command == "qsub" and answer.exit_code in REFUSALS  # whatever words of the user or a hook it has
+    if _cannot_connect(stderr) or (_UNREACHABLE_WORDS.search(said) and not is_refusal):
         return ErrorKind.UNREACHABLE, problem, _UNREACHABLE_REMEDY
-    if "Unknown Job Id" in stderr:
-        return ErrorKind.UNKNOWN_JOB, problem, ""
     if command == "qsub" and answer.exit_code >= 0:  # killed by a signal, it has refused nothing
         return ErrorKind.REFUSED, problem, REFUSALS.get(answer.exit_code, "")
+    if "Unknown Job Id" in stderr:
+        return ErrorKind.UNKNOWN_JOB, problem, ""
     if "Unauthorized Request" in stderr:
         return ErrorKind.REFUSED, problem, "It belongs to somebody else."
     return ErrorKind.OTHER, problem, ""

@@ -156,8 +156,8 @@ REFUSALS = {
 
 _ROOT = "Start as a user: TORQUE's `qsub` refuses root."
 _UNREACHABLE_WORDS = re.compile(
-    r"cannot connect to server|trqauthd|timed? ?out|end of file|socket|too busy|shutting down|premature|protocol"
-    r"|cannot resolve|can not resolve",
+    r"cannot connect to server|trqauthd|timed? ?out|end of file|(?:in|to|from|on) socket|socket (?:close|information)"
+    r"|too busy|shutting down|protocol error|request protocol|cannot resolve|can not resolve",
     re.IGNORECASE,
 )
 _UNREACHABLE_REMEDY = (
@@ -178,12 +178,13 @@ def describe_failure(answer: Answer) -> tuple[ErrorKind, str, str]:
     problem = f"`{command}` failed with exit status {answer.exit_code}. PBS says: {said}."
     if "could not connect to MOM" in stderr:
         return ErrorKind.OTHER, problem, _NODE_AWAY
-    if _UNREACHABLE_WORDS.search(stderr):
+    is_certain = command == "qsub" and is_refusal(answer) and not is_unconnected(answer)  # whatever words it has
+    if _UNREACHABLE_WORDS.search(stderr) and not is_certain:
         return ErrorKind.UNREACHABLE, problem, _NO_TRQAUTHD if "15137" in stderr else _UNREACHABLE_REMEDY
-    if "Unknown Job Id" in stderr or "nonexistent job id" in stderr:
-        return ErrorKind.UNKNOWN_JOB, problem, ""
     if command == "qsub" and answer.exit_code >= 0:  # killed by a signal, it has refused nothing
         return ErrorKind.REFUSED, problem, _ROOT if "run as root" in stderr else REFUSALS.get(answer.exit_code, "")
+    if "Unknown Job Id" in stderr or "nonexistent job id" in stderr:
+        return ErrorKind.UNKNOWN_JOB, problem, ""
     if "Unauthorized Request" in stderr:
         return ErrorKind.REFUSED, problem, "It belongs to somebody else."
     return ErrorKind.OTHER, problem, ""

@@ -207,6 +207,62 @@ def test_a_refusal_is_certain_and_told_in_the_words_of_pbs_with_a_remedy(dialect
         assert "date_time" not in problem
 
 
+NAMED = {
+    openpbs: [
+        (187, "qsub: Unknown resource Resource_List.munge"),
+        (32, "qsub: Your project's authentication has timed out, see the protocol"),
+        (170, "qsub: Unknown queue MSG=cannot connect to protocol"),
+        (206, "qsub: Invalid dependency, Unknown Job Id 12.vm"),
+        (1, "qsub: script file:: /data/protocol/munged/12.sh"),
+    ],
+    torque: [
+        (189, "qsub: submit error (Unknown resource type  Resource_List.socket)"),
+        (1, "qsub: script file '/data/socket protocol/premature.sh' cannot be loaded - No such file or directory"),
+        (208, "qsub: submit error (Invalid Job Dependency MSG=Unknown Job Id 12.vm)"),
+        (99, "qsub: the protocol of your socket is too old"),
+    ],
+}
+
+
+@BOTH
+def test_words_of_a_refusal_that_are_not_pbss_own_make_no_server_unreachable(dialect: Any) -> None:
+    for exit_code, stderr in NAMED[dialect]:
+        assert dialect.describe_failure(answer(dialect, "qsub", exit_code=exit_code, stderr=stderr))[0] is (
+            ErrorKind.REFUSED
+        ), stderr
+
+
+LOST = {
+    openpbs: [
+        *(
+            "Batch protocol error",
+            "End of File",
+            "Failed to recv data from background qsub",
+            "Connection reset by peer",
+        ),
+        *("pbs_iff: error returned: 15010", "munge_encode failed", "Bad DIS based Request Protocol", "Broken pipe"),
+        *("Connection timed out", "authentication failed"),
+    ],
+    torque: [
+        *("submit error (Time out)", "submit error (Batch protocol error)", "submit error (Premature End of File)"),
+        *("submit error (Error reading data from socket)", "submit error (Socket close detected)"),
+        "submit error (Pbs Server is currently too busy to service this request. Please retry this request.)",
+        "submit error (Request not allowed: Server shutting down)",
+        "submit error (Bad DIS based Request Protocol)",
+        "submit error (Unable to get connection to socket)",
+        "submit error (trqauthd unable to authenticate. User or PID of calling process not found or does not match)",
+    ],
+}
+
+
+@BOTH
+def test_a_connection_that_broke_is_no_refusal(dialect: Any) -> None:
+    for words in LOST[dialect]:
+        said = answer(dialect, "qsub", exit_code=237, stderr=f"qsub: {words}")
+        assert not dialect.is_refusal(said)
+        assert dialect.describe_failure(said)[0] is ErrorKind.UNREACHABLE, words
+
+
 @BOTH
 def test_what_is_gone_needs_no_deleting_but_somebody_elses_job_is_an_error(dialect: Any) -> None:
     lines = (

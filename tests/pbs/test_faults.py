@@ -119,10 +119,12 @@ def test_two_jobs_of_one_name_are_an_error(made_pbs: MakePbs, submission: Submis
 
 
 def test_a_refusal_by_the_site_certainly_took_no_job(made_pbs: MakePbs, submission: Submission) -> None:
-    hook = "echo 'qsub: request rejected by filter hook: no project' >&2; exit 32"
+    hook = "echo 'qsub: request rejected by filter hook: no project, or its authentication timed out' >&2; exit 32"
+    pbs = made_pbs(qsub=hook)
     with pytest.raises(PbsError, match="no project") as caught:
-        submit(made_pbs(qsub=hook, qselect="true"), submission)
+        submit(pbs, submission)
     assert (caught.value.kind, caught.value.uncertain) == (ErrorKind.REFUSED, False)
+    assert len(calls(pbs, "qsub")) == 1
 
 
 def test_what_a_site_prints_around_the_job_id_is_passed_over(made_pbs: MakePbs, submission: Submission) -> None:
