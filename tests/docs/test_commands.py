@@ -6,13 +6,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MNIST = ROOT / "workflows/mnist"
-PAGES = [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md"), *MNIST.glob("README*.md")]
+from snakemake_executor_plugin_pbs_singularity.cli import main
+from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
+
+from .pages import MNIST, PAGES, READMES, ROOT, anchors, code_in, rows
+
 RUN_AS_A_WHOLE = {
     "make test": "these tests",
     "make demo": "tests/demo",
@@ -74,7 +78,7 @@ def plugin_commands(page: Path) -> list[str]:
     return [command for command in commands_in(page) if command not in elsewhere and not command.startswith("pip ")]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.zh-CN.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
 def test_the_example_runs_as_the_page_says(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(example_in(page))
     commands = plugin_commands(page)
@@ -126,6 +130,17 @@ def test_both_languages_show_the_same_example() -> None:
     assert example_in(ROOT / "README.md") == example_in(ROOT / "README.zh-CN.md")
 
 
+def test_both_languages_name_the_same_things() -> None:
+    for page in (ROOT / "README.md", ROOT / "docs/errors.md"):
+        english, chinese = page.read_text(), page.with_suffix(".zh-CN.md").read_text()
+        assert code_in(english) == code_in(chinese), page
+
+
+def test_both_languages_explain_the_same_messages() -> None:
+    english, chinese = (rows((ROOT / "docs" / name).read_text()) for name in ("errors.md", "errors.zh-CN.md"))
+    assert [row[0] for row in english] == [row[0] for row in chinese]
+
+
 def test_make_has_the_targets_that_are_shown() -> None:
     for command in RUN_AS_A_WHOLE:
         answer = subprocess.run(
@@ -136,5 +151,36 @@ def test_make_has_the_targets_that_are_shown() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^):]+)\)", page.read_text())
+    assert [link for link in links if not _leads_somewhere(link, page)] == []
+
+
+def _leads_somewhere(link: str, page: Path) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_in_sentences_exist(page: Path) -> None:
+    text = page.read_text()
+    commands = [shlex.split(code) for code in code_in(text) if code.startswith("pbs-singularity ")]
+    assert [words for words in commands if not _exists(words)] == []
+    options = {name.rstrip("-") for name in re.findall(r"--pbs-singularity-([a-z-]+)", text)}
+    keys = set(re.findall(r"(?<![-/])pbs-singularity-([a-z-]+)(?=:)", text))
+    assert (options | keys) - {field.name.replace("_", "-") for field in fields(ExecutorSettings)} == set()
+
+
+def _exists(words: list[str]) -> bool:
+    """Tell whether a command line names a command of pbs-singularity, and options that it has."""
+    command: click.Command = main
+    for word in words[1:]:
+        if word.startswith("-"):
+            if not any(word.partition("=")[0] in parameter.opts for parameter in command.params):
+                return False
+        elif isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                return False
+            command = found
+    return command is not main
