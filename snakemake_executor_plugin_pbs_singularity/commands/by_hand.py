@@ -28,7 +28,7 @@ from ..pbs import PbsError
 from ..pbs.request import Request
 from ..settings import ExecutorSettings, split_options
 from ..site import Site, containers_may_run_here, find_site
-from ..task import place, site_resources, surroundings, with_gpu_options
+from ..task import UnplacedError, place, site_resources, surroundings, with_gpu_options
 from ..tasks.binds import bind_sources, check_bindable, check_sources
 from ..tasks.request import build_request
 from ..tasks.script import Container, DirectTask, batch_script
@@ -36,11 +36,16 @@ from ..text import one_line
 from ..tracking.run_folder import STATE, new_token, write_private
 from .ending import Ending
 from .place import find_settings, library_option, store_option
+from .wording import in_options
 
 _STEP = 0.1
 """Seconds in which the end of a command, or a signal for it, is noticed."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")
 """A path that no shell takes apart."""
+_LEAVE_QUEUES = (
+    "Would PBS take it all the same, as a hook of this site changes requests? Then set "
+    "SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES=true."
+)
 _OPTIONS = (
     click.option("--threads", metavar="N", type=click.IntRange(min=1), default=1, help="Cores.  [default: 1]"),
     click.option("--mem", "mem_mb", metavar="MB", type=click.IntRange(min=1), help="Memory in MiB, on each node."),
@@ -170,7 +175,8 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
             launcher = (*launcher, "-n", str(asked.tasks))
         container = Container(site.node_runtime.command, path, options, launcher=launcher)
     except (WorkflowError, ImageError, PbsError) as error:
-        raise click.ClickException(str(error).removeprefix(f"Rule {what}: ")) from error
+        said = in_options(re.sub(rf"^Rule {what}[:,] ", "", str(error)))
+        raise click.ClickException(f"{said} {_LEAVE_QUEUES}" if isinstance(error, UnplacedError) else said) from error
     return Ready(site, request, container, asked.threads)
 
 

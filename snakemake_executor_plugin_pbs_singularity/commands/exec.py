@@ -25,6 +25,7 @@ from .by_hand import Asked, Ready, job_options, make_ready, private_folder, run_
 from .ending import Ending
 from .one_job import Looks, delete_and_see_gone, submit_when_possible, wait_until_gone
 from .streams import Follower
+from .wording import in_options
 
 _QUICKEST, _SLOWEST = 0.1, 0.5
 """Seconds between two looks at what the job has written."""
@@ -120,7 +121,7 @@ class _Job:
                 self._id = submit_when_possible(pbs, submission, ending, self._contact)
             except PbsError as error:
                 is_gone = not error.uncertain
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(in_options(str(error))) from error
             if self._id is None:
                 is_gone = True
                 return ending.exit_code
@@ -185,10 +186,10 @@ class _Job:
         is_ended = status is not None and status.ended_by_pbs
         if record is not None and not is_ended:
             if record.exit_status == 128 + signal.SIGKILL and (why := explain_code(record.exit_status, status)):
-                say(f"{why.problem} Ask for more with --mem.")
+                say(in_options(str(why)))
             return record.exit_status
         why = explain_exit(status) if status is not None else None
-        say(why.problem if why is not None else "The job is over, but did not say how its command ended.")
+        say(in_options(str(why)) if why is not None else "The job is over, but did not say how its command ended.")
         for line in last_lines(self._folder / "pbs.log"):
             say(line)
         if is_ended:

@@ -26,6 +26,7 @@ from ..pbs import (
     submit,
 )
 from .ending import Ending
+from .wording import in_options
 
 PAUSE = 2.0
 """Seconds between two attempts to reach a server that is away."""
@@ -114,7 +115,7 @@ class Looks:
         what = hindrance(answer)
         if what is not None and what not in self._said and (waiting := explain_waiting(answer, self.job_id)):
             self._said.add(what)
-            self.say(f"{waiting.problem} Ctrl-C deletes it.")
+            self.say(f"{in_options(str(waiting))} Ctrl-C deletes it.")
 
 
 def delete_and_see_gone(pbs: Pbs, job_id: str, say: Say) -> bool:

@@ -23,6 +23,7 @@ from ..tracking.witness import read_record
 from .by_hand import Asked, job_options, make_ready, private_folder, run_here, say
 from .ending import Ending
 from .one_job import Looks, delete_and_see_gone, wait_until_gone
+from .wording import in_options
 
 _STEP = 0.1
 """Seconds in which the end of qsub, or a signal, is noticed."""
@@ -79,7 +80,7 @@ def shell(image: str, **options: Any) -> None:
             arguments = pbs.dialect.interactive_arguments(pbs.dialect.request_arguments(ready.request), name, script)
             code = _talk(pbs, arguments, name, folder / token, ready.site.workdir, ending)
         except PbsError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(in_options(str(error))) from error
         except KeyboardInterrupt:
             say(f"Left at once. PBS may still have the job of the name {name}: see `qselect -N {name}`, and `qdel`.")
             code = 128 + signal.SIGINT
@@ -130,7 +131,7 @@ def _talk(pbs: Pbs, arguments: Sequence[str], name: str, record: Path, workdir: 
     status = looks.status if looks is not None else None
     why = explain_exit(status) if status is not None else None
     if status is not None and status.ended_by_pbs and why is not None:
-        say(why.problem)
+        say(in_options(str(why)))
         return _ENDED_BY_PBS
     return qsub.returncode or 1
 

@@ -117,6 +117,7 @@ def test_a_signal_that_ends_the_command_is_seen(site: Site) -> None:
     done = site.exec(ALPHA, "--", "sh", "-c", "kill -9 $$")
     assert done.returncode == 137
     assert "killed (signal 9)" in done.stderr
+    assert "`--mem=" in done.stderr
 
 
 def test_a_command_that_is_not_in_the_image_is_127(site: Site) -> None:
@@ -194,7 +195,8 @@ def test_the_profile_of_the_folder_counts(site: Site) -> None:
         ([ALPHA, "--mem", "5", "true"], "Options go before IMAGE"),
         (["no/such", "--", "true"], "no/such"),
         (["--bind", "/no/such", ALPHA, "true"], "/no/such"),
-        (["--extra=-q short", ALPHA, "true"], "pbs_queue"),
+        (["--extra=-q short", ALPHA, "true"], "use instead --queue"),
+        (["--extra=-m 'e", ALPHA, "true"], "--extra: cannot split"),
         (["--here", ALPHA, "true"], "PBS_JOBID"),
         (["--queue", "nowhere", ALPHA, "true"], "nowhere"),
     ],
@@ -206,6 +208,42 @@ def test_what_cannot_be_is_refused_at_once(words: list[str], said: str, site: Si
     assert "Traceback" not in done.stderr
     assert site.pbs.out("qselect -x") == ""
     assert site.is_left_clean()
+
+
+TIGHT = {"workq": {"max_walltime": 60}}
+
+
+def test_what_no_queue_takes_is_refused_and_leave_queues_is_named(site: Site) -> None:
+    site.pbs.set(queues=TIGHT)
+    done = site.exec("--runtime", "5", ALPHA, "true")
+    assert done.returncode == 1
+    assert "takes at most 1 minute of runtime (5 asked for)" in done.stderr
+    assert "SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES=true" in done.stderr
+    assert site.pbs.out("qselect -x") == ""
+
+
+@pytest.mark.parametrize("where", ["environment", "profile"])
+def test_queues_are_left_to_pbs_where_that_is_set(where: str, site: Site) -> None:
+    site.pbs.set(queues=TIGHT)
+    variables = {}
+    if where == "environment":
+        variables["SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES"] = "true"
+    else:
+        profile = site.folder / "profiles/default/config.yaml"
+        profile.parent.mkdir(parents=True)
+        profile.write_text("pbs-singularity-leave-queues: true\n")
+    done = site.exec("--runtime", "5", ALPHA, "true", **variables)
+    assert done.returncode == 1
+    assert "Job violates queue and/or server resource limits" in done.stderr
+    assert "Lower --runtime, --mem or --threads" in done.stderr
+
+
+def test_a_job_that_takes_too_long_is_told_which_option_gives_more(site: Site) -> None:
+    site.pbs.set(queues={"workq": {"resources_default": {"walltime": "00:00:01"}}})
+    done = site.exec(ALPHA, "--", "sleep", "30")
+    assert done.returncode == 143
+    assert "Killed by PBS: it ran" in done.stderr
+    assert "Raise --runtime (now 1 minute), for example `--runtime=2`." in done.stderr
 
 
 def test_a_missing_image_is_pulled_first(site: Site, registry: Registry, tmp_path: Path) -> None:
