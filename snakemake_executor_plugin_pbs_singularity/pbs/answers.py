@@ -48,17 +48,22 @@ def parse_duration(text: str) -> int | None:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def parse_size(text: str) -> int | None:
-    """Give the MiB, rounded up, of a size such as ``6248kb``, ``2gb`` or ``100`` (bytes); None for anything else.
+def parse_bytes(text: str) -> int | None:
+    """Give the bytes of a size such as ``6248kb``, ``2gb``, ``1mw`` or ``100`` (bytes); None for anything else.
 
-    A ``w`` counts words, of 8 bytes as on every 64-bit node.
+    A ``w`` counts words, of 8 bytes as on every 64-bit node (pbs_resources(7B)).
     """
     match = re.fullmatch(r"(\d{1,18})([kmgtp]?)([bw]?)", text.lower(), re.ASCII)
     if match is None:
         return None
     number, scale, unit = match.groups()
-    size = (int(number) << 10 * " kmgtp".index(scale or " ")) * (8 if unit == "w" else 1)
-    return -(-size // 1024**2)
+    return (int(number) << 10 * " kmgtp".index(scale or " ")) * (8 if unit == "w" else 1)
+
+
+def parse_size(text: str) -> int | None:
+    """Give the MiB, rounded up, of a size; None for anything else."""
+    size = parse_bytes(text)
+    return None if size is None else -(-size // 1024**2)
 
 
 def parse_integer(text: str) -> int | None:

@@ -15,7 +15,7 @@ class Part:
     ncpus: int | None = None
     """Cores on each."""
     mem: int | None = None
-    """MiB on each, rounded up."""
+    """MiB on each, cut off."""
     ngpus: int | None = None
     mpiprocs: int | None = None
     gpu_model: str | None = None
@@ -70,7 +70,7 @@ def parse_select(text: str, gpu_model_resource: str = "gpu_model") -> tuple[Part
         if not count or not all(pairs):
             return None
         values = {pair[1]: pair[2] for pair in pairs if pair}
-        numbers = {name: parse_amount(name, text, round_up=True) for name, text in values.items()}
+        numbers = {name: parse_amount(name, text) for name, text in values.items()}
         known = {name: numbers.get(name) for name in ("ncpus", "mem", "ngpus", "mpiprocs")}
         if len(values) != len(pairs) or any(isinstance(amount, str) for amount in known.values()):
             return None

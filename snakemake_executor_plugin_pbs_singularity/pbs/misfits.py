@@ -201,8 +201,8 @@ def _asked_of_openpbs(demand: Demand, queue: Queue, server: Server) -> dict[str,
         return {}
     defaults = {**server.chunk_defaults, **queue.chunk_defaults}
     sums: dict[str, Callable[[Part], int | None]] = {
-        "ncpus": lambda part: part.ncpus or number(defaults, "ncpus") or 1,
-        "mem": lambda part: part.mem or number(defaults, "mem"),
+        "ncpus": lambda part: part.ncpus if part.ncpus is not None else number(defaults, "ncpus") or 1,
+        "mem": lambda part: part.mem if part.mem is not None else number(defaults, "mem"),
         "ngpus": lambda part: part.ngpus if part.ngpus is not None else number(defaults, "ngpus"),
         "mpiprocs": lambda part: part.mpiprocs if part.mpiprocs is not None else number(defaults, "mpiprocs"),
     }

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .amounts import Amounts, parse_amount, parse_amounts, parse_bytes
+from .amounts import Amounts, parse_amount, parse_amounts
+from .answers import parse_bytes
 from .demand import Part, demand_of
 from .misfits import in_words
 from .request import Request
@@ -100,9 +101,10 @@ def impossible(
         return None
     counted = _counted(hosts, torque=torque)
     needs = [(part, _needs(part, counted)) for part in demand.parts]
-    if "pack" in demand.place.split(":"):
+    place = demand.place.split(":")
+    if "pack" in place:
         needs = [_packed(needs)]
-    apart = torque or "scatter" in demand.place
+    apart = torque or "scatter" in place
     if apart and demand.chunks > len(hosts):
         return f"{in_words('nodect', demand.chunks)} are asked for, and PBS has {len(hosts)}"
     for part, need in needs:
@@ -146,7 +148,7 @@ def _counted(hosts: list[Node], *, torque: bool) -> tuple[str, ...]:
 
 def _needs(part: Part, counted: Iterable[str]) -> dict[str, int]:
     """Give what one chunk needs of a host."""
-    amounts = {"ncpus": part.ncpus or 1, "mem": part.mem or 0, "ngpus": part.ngpus or 0}
+    amounts = {"ncpus": 1 if part.ncpus is None else part.ncpus, "mem": part.mem or 0, "ngpus": part.ngpus or 0}
     return {name: amounts[name] for name in counted if amounts[name]}
 
 
@@ -179,7 +181,7 @@ def _room(host: Node, need: Mapping[str, int]) -> int | None:
     rooms = [_has(host, name) for name in need]
     if None in rooms:
         return None
-    return min((amount or 0) // wanted for amount, wanted in zip(rooms, need.values(), strict=True))
+    return min(((amount or 0) // wanted for amount, wanted in zip(rooms, need.values(), strict=True)), default=0)
 
 
 def _shortage(part: Part, need: Mapping[str, int], able: list[Node], *, apart: bool) -> str | None:
@@ -187,7 +189,7 @@ def _shortage(part: Part, need: Mapping[str, int], able: list[Node], *, apart: b
         return f"no node has the GPU model {part.gpu_model!r}"
     which = f" with the GPU model {part.gpu_model!r}" if part.gpu_model else ""
     rooms = [_room(host, need) for host in able]
-    if None in rooms:
+    if not need or None in rooms:
         return None
     room = sum(min(amount or 0, 1) if apart else amount or 0 for amount in rooms)
     if room >= part.count:

@@ -148,6 +148,33 @@ def test_a_reason_is_told_with_what_the_queue_would_take(
     assert (str(reason), reason.remedy) == (problem, remedy)
 
 
+@pytest.mark.parametrize(
+    "queue",
+    [
+        "    resources_max.mem = 1000000kb\n",
+        "    resources_max.mem = 1000000kb\n    resources_default.mem = 1000000kb\n",
+        "    resources_max.mem = 1000000kb\n    default_chunk.mem = 1000000kb\n",
+        "    resources_min.mem = 1000000kb\n",
+        "    resources_max.mem = 1000000kb\n    resources_min.mem = 1000000kb\n",
+    ],
+)
+@pytest.mark.parametrize("select", ["1:ncpus=1:mem=1000000kb", "1:ncpus=1:mem=1024000000b", "1:ncpus=1"])
+def test_a_size_that_is_no_whole_mib_is_within_a_limit_of_that_size(queue: str, select: str) -> None:
+    queues = parse_queues(f"Queue: q\n{queue}\n")
+    assert misfits(queues["q"], Request((Chunk(1, 1),), select=select), of(queues["q"])) == ()
+
+
+def test_a_whole_mib_above_a_limit_that_is_none_is_refused() -> None:
+    queues = parse_queues("Queue: q\n    resources_max.mem = 1000000kb\n\n")
+    (reason,) = misfits(queues["q"], Request((Chunk(1, 1, mem_mb=977),)), of(queues["q"]))
+    assert str(reason) == "takes at most 976 MiB of memory (977 asked for)"
+
+
+def test_a_chunk_may_ask_for_no_core() -> None:
+    queue = Queue("q", maxima={"ncpus": 0})
+    assert misfits(queue, Request((Chunk(1, 1),), select="1:ncpus=0:ngpus=1"), of(queue)) == ()
+
+
 def test_all_reasons_are_told() -> None:
     queue = Queue("q", enabled=False, maxima={"walltime": 60, "ncpus": 1})
     assert len(misfits(queue, Request((Chunk(1, 2),), walltime=61), of(queue))) == 3

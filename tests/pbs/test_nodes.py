@@ -177,6 +177,23 @@ def test_gpus_of_a_model_are_counted_where_nodes_tell_theirs(model: str, ngpus: 
     assert impossible(Request((Chunk(1, 1, ngpus=ngpus),), gpu_model=model), nodes) == never
 
 
+def test_all_the_memory_of_a_node_can_be_asked_for_to_the_kib() -> None:
+    nodes = parse_nodes_listing(observed("openpbs-pbsnodes-a").stdout)
+    assert impossible(select("1:ncpus=1:mem=24684096kb"), nodes) is None
+    assert impossible(Request((Chunk(1, 1, mem_mb=24105),)), nodes) is None
+    assert impossible(Request((Chunk(1, 1, mem_mb=24106),)), nodes) is not None
+
+
+def test_chunks_on_vnodes_of_their_own_may_share_a_host() -> None:
+    nodes = parse_nodes_listing(VNODES)
+    assert impossible(select("2:ncpus=16", "vscatter"), nodes) is None
+    assert impossible(select("2:ncpus=16", "scatter:excl"), nodes) == "2 nodes are asked for, and PBS has 1"
+
+
+def test_a_chunk_without_cores_needs_none_of_a_node() -> None:
+    assert impossible(select("1:ncpus=0"), [host("a", ncpus=0)]) is None
+
+
 def test_the_vnodes_of_a_host_are_one_and_those_that_are_down_count() -> None:
     nodes = parse_nodes_listing(VNODES)
     assert impossible(select("1:ncpus=32:mem=200gb:ngpus=2"), nodes) is None
