@@ -11,8 +11,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from ..tasks.script import Container, DirectTask, batch_script
 from ..text import one_line
 from ..tracking.run_folder import STATE, new_token, write_private
 from .ending import Ending
-from .place import find_settings, library_option, store_option
+from .place import find_settings, library_option, make_default_store, store_option
 from .wording import in_options
 
 _STEP = 0.1
@@ -187,8 +187,7 @@ def _image(value: str, site: Site, ending: Ending) -> Path | None:
         return found.path
 
     def pull(uri: str, stop: Event) -> None:
-        if site.store.is_relative_to(site.workdir / ".snakemake"):
-            site.store.mkdir(parents=True, exist_ok=True)
+        make_default_store(site.store, site.workdir)
         site.pull(uri, say, stop)
 
     pulls = Pulls(pull)
@@ -219,6 +218,18 @@ def private_folder(workdir: Path) -> Path:
         raise click.ClickException(f"{error}: nothing can be written to {place}. Start in another folder.") from error
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Let a file that cannot be written, as the disk is full, end the command with words and exit status 1."""
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(
+            f"Nothing was started: what it needs cannot be written to {folder}: {error.strerror}. Make room there, or "
+            "start in another folder."
+        ) from error
+
+
 def say(text: str) -> None:
     """Say something on stderr, if anybody listens."""
     try:
@@ -241,7 +252,8 @@ def run_here(ready: Ready, command: str, ending: Ending) -> int:
     interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         script = folder / "task.sh"
-        write_private(script, ready.script(one_line(command), new_token(), command, folder))
+        with writing(folder):
+            write_private(script, ready.script(one_line(command), new_token(), command, folder))
         takes_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         process = subprocess.Popen(["/bin/sh", script, "0"], preexec_fn=takes_interrupts)  # its own time limit
         is_told = False

@@ -21,7 +21,7 @@ from ..tasks.script import submitted_script
 from ..text import one_line
 from ..tracking.run_folder import new_token, write_private
 from ..tracking.witness import ExitRecord, judge, read_records
-from .by_hand import Asked, Ready, job_options, make_ready, private_folder, run_here, say
+from .by_hand import Asked, Ready, job_options, make_ready, private_folder, run_here, say, writing
 from .ending import Ending
 from .one_job import Looks, delete_and_see_gone, submit_when_possible, wait_until_gone
 from .streams import Follower
@@ -70,6 +70,8 @@ def exec_(image: str, command: tuple[str, ...], mpi: str | None, with_stdin: boo
     words = command[1:] if command[0] == "--" else command
     if not words or words[0].startswith("-"):
         raise click.UsageError("Options go before IMAGE, the command after it, as in: exec --mem 4000 IMAGE -- ls -l")
+    if with_stdin and sys.stdin is None:
+        raise click.UsageError("--stdin: stdin is closed. Leave it out, or give the command something to read.")
     if with_stdin and sys.stdin.isatty():
         raise click.UsageError("--stdin: stdin is a terminal. For a shell in the container: pbs-singularity shell")
     asked = Asked(**options)
@@ -113,7 +115,8 @@ class _Job:
         pbs = self._ready.site.pbs
         is_gone = True
         try:
-            submission = self._write(ending, with_stdin=with_stdin)
+            with writing(self._folder):
+                submission = self._write(ending, with_stdin=with_stdin)
             if ending.signal is not None:
                 return ending.exit_code
             is_gone = False
@@ -169,7 +172,9 @@ class _Job:
             record = next((found for _, found in read_records(self._folder, self._token.__eq__)), None)
             try:
                 has_come = [follower.copy() for follower in followers]
-            except OSError:  # nobody takes it any more, or the terminal is gone
+            except OSError as error:  # nobody takes it any more, the terminal is gone, or a disk is full
+                if not isinstance(error, BrokenPipeError):
+                    say(f"What the job writes is not taken here, so the job is deleted: {error.strerror}.")
                 ending.signal = signal.SIGPIPE
                 break
             if record is not None:

@@ -91,9 +91,20 @@ class Place:
 
         The default store is made, as a run would have made it; another one has to be there, or its parent.
         """
-        if self.store.is_relative_to(self.workdir / ".snakemake"):
-            self.store.mkdir(parents=True, exist_ok=True)
+        make_default_store(self.store, self.workdir)
         return pull_and_note(uri, self.store, self.runtime, report, self.environment, stop, self.node_runtime_if_any)
+
+
+def make_default_store(store: Path, workdir: Path) -> None:
+    """Make the store if it is the default one; another one has to be there, or its parent. Raises ImageError."""
+    if not store.is_relative_to(workdir / ".snakemake"):
+        return
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(
+            f"The image store {store} cannot be made: {error.strerror}.", "Name another folder with --store."
+        ) from error
 
 
 def library_option(command: Callable[..., Any]) -> Callable[..., Any]:

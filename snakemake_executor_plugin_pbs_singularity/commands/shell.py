@@ -20,7 +20,7 @@ from ..contact import Contact
 from ..pbs import Pbs, PbsError, State, explain_exit, find_by_name, job_name
 from ..tracking.run_folder import new_token, write_private
 from ..tracking.witness import read_record
-from .by_hand import Asked, job_options, make_ready, private_folder, run_here, say
+from .by_hand import Asked, job_options, make_ready, private_folder, run_here, say, writing
 from .ending import Ending
 from .one_job import Looks, delete_and_see_gone, wait_until_gone
 from .wording import in_options
@@ -72,11 +72,12 @@ def shell(image: str, **options: Any) -> None:
         folder = private_folder(ready.site.workdir)
         token = new_token()
         script = folder / "shell.sh"
-        write_private(script, ready.script(f"pbs-singularity shell {image}", token, _SHELL, folder))
-        script.chmod(0o700)
         name = job_name(f"{asked.name or 'shell'}-{token}")
         pbs = ready.site.pbs
         try:
+            with writing(folder):
+                write_private(script, ready.script(f"pbs-singularity shell {image}", token, _SHELL, folder))
+                script.chmod(0o700)
             arguments = pbs.dialect.interactive_arguments(pbs.dialect.request_arguments(ready.request), name, script)
             code = _talk(pbs, arguments, name, folder / token, ready.site.workdir, ending)
         except PbsError as error:

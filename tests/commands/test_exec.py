@@ -156,6 +156,19 @@ def test_stdin_is_passed_if_asked_for(site: Site) -> None:
     assert site.exec(ALPHA, "--", "cat", given="one\n").stdout == ""
 
 
+def test_a_stdin_that_is_closed_is_refused_in_words(site: Site) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {EXEC[0]} exec -i {ALPHA} -- cat <&-"],
+        cwd=site.folder,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "stdin is closed" in done.stderr
+
+
 # What is asked for
 
 
@@ -256,6 +269,26 @@ def test_a_missing_image_is_pulled_first(site: Site, registry: Registry, tmp_pat
     assert site.is_left_clean()
 
 
+def test_a_store_that_cannot_be_made_is_told(site: Site) -> None:
+    (site.folder / ".snakemake").touch()
+    done = site.exec("docker://127.0.0.1:9/no/such:1", "true")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The image store ")
+    assert "--store" in done.stderr
+
+
+def test_a_folder_that_cannot_hold_the_scripts_is_told(site: Site) -> None:
+    site.pbs.out("qstat")  # the server starts without the limit
+    command = ["bash", "-c", f'ulimit -f 0; exec "$@" {ALPHA} true', "bash", *EXEC]
+    done = subprocess.run(
+        command, cwd=site.folder, env=site.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Nothing was started" in done.stderr
+    assert "File too large" in done.stderr
+    assert site.is_left_clean()
+
+
 def test_mpi_starts_the_containers(site: Site, tmp_path: Path) -> None:
     mpiexec = tmp_path / "mpiexec"
     mpiexec.write_text('#!/bin/sh\n[ "$1" = -n ] || exit 9\nn=$2\nshift 2\nfor _ in $(seq "$n"); do "$@"; done\n')
@@ -321,6 +354,21 @@ def test_nobody_taking_the_output_ends_the_job(site: Site) -> None:
         ["bash", "-c", command], cwd=site.folder, env=site.environment, capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "x\n141\n"
+    assert site.is_left_clean()
+
+
+def test_a_disk_that_is_full_ends_the_job_and_is_told(site: Site) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*EXEC, ALPHA, "--", "echo", "x"],
+            cwd=site.folder,
+            env=site.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 141
+    assert "No space left on device" in done.stderr
     assert site.is_left_clean()
 
 

@@ -105,6 +105,13 @@ def test_what_is_no_uri_is_refused(value: str, words: str, here: Here) -> None:
     assert words in here.call("pull", value, fails=True)
 
 
+def test_a_store_that_cannot_be_made_is_told(here: Here) -> None:
+    (here.folder / ".snakemake").touch()
+    said = here.call("pull", "docker://127.0.0.1:9/no/such:1", fails=True)
+    assert "The image store " in said
+    assert "--store" in said
+
+
 def test_all_that_a_workflow_needs_is_pulled_also_behind_a_checkpoint(here: Here, one: str, two: str) -> None:
     (here.folder / "Snakefile").write_text(SNAKEFILE.format(pulled=one, later=two))
     here.call("pull", "--snakefile")
