@@ -55,6 +55,22 @@ def text_of(node: ast.AST) -> str:
 
 def is_said(pattern: str, texts: list[str]) -> bool:
     """Tell whether a message is among some texts; `…` in it stands for anything."""
-    pieces = [re.escape(piece.strip()) for piece in pattern.replace("`", "").split("…")]
-    wanted = re.compile(".*".join(pieces), re.DOTALL)
-    return any(wanted.search(text.replace("`", "")) for text in texts)
+    pieces = [piece.strip() for piece in pattern.replace("`", "").split("…")]
+    return any(_in_order(pieces, text.replace("`", "")) for text in texts)
+
+
+def is_made_by(template: str, text: str) -> bool:
+    """Tell whether a text is a template that is filled in where it has `…`."""
+    first, *others = template.split("…")
+    last = others[-1] if others else first
+    return text.startswith(first) and text.endswith(last) and _in_order([first, *others], text)
+
+
+def _in_order(pieces: list[str], text: str) -> bool:
+    position = 0
+    for piece in pieces:
+        position = text.find(piece, position)
+        if position < 0:
+            return False
+        position += len(piece)
+    return True

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
+from benchmarks.cases import Way
 from snakemake_executor_plugin_pbs_singularity.helpers import OldScript, pbs_script
 from snakemake_executor_plugin_pbs_singularity.images.index import ENDINGS
 from snakemake_executor_plugin_pbs_singularity.pbs.explain import explain_exit, explain_waiting
@@ -21,7 +22,20 @@ from snakemake_executor_plugin_pbs_singularity.site import CARRIED_VARIABLES
 from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request, check_extra
 from snakemake_executor_plugin_pbs_singularity.tracking.witness import Over
 
-from .pages import ERRORS, PACKAGE, README, READMES, ROOT, code_in, is_said, rows, section, text_of, texts_of_code
+from .pages import (
+    ERRORS,
+    PACKAGE,
+    README,
+    READMES,
+    ROOT,
+    code_in,
+    is_made_by,
+    is_said,
+    rows,
+    section,
+    text_of,
+    texts_of_code,
+)
 
 FURTHER = ROOT / "docs/further.md"
 DOCTOR = ROOT / "docs/doctor.md"
@@ -214,6 +228,26 @@ def test_failures_that_are_explained_can_be_said() -> None:
     said = [*verdicts(), *codes(), *other_failures()]
     told = [message for message in messages("## When a job has failed") if message != "Exit code 1, 2, …"]
     assert [message for message in told if not is_said(message, said)] == []
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_the_message_that_the_readme_shows_is_as_it_is_now(page: Path) -> None:
+    killed = JobStatus(State.FINISHED, 1, Cause.WALLTIME, used=Usage(walltime=3660), asked=Usage(walltime=3600))
+    assert f"message: {explain_exit(killed)}\n" in page.read_text()
+
+
+def test_the_doctors_table_is_shown_as_it_is_now() -> None:
+    shown = re.findall(r"```text\n(.*?)```", DOCTOR.read_text(), re.DOTALL)[0].splitlines()
+    made_of_data = ("jobs go to", "queue ", "container runtime", "node: runtime")
+    said = [line.split("   ")[-1].strip() for line in shown[1:] if not line.startswith((*made_of_data, "WARNING"))]
+    assert len(said) > 20
+    texts = [text for text in texts_of_code() if len(text.replace("…", "")) > 8]
+    assert [one for one in said if not any(is_made_by(text, one) for text in texts)] == []
+
+
+def test_the_ways_of_the_benchmark_are_told_by_their_names() -> None:
+    told = [row[0] for row in rows(section(ROOT / "docs/performance.md", "## What is measured"))]
+    assert [way.words for way in Way if way.words not in told] == []
 
 
 def test_the_house_has_the_files_that_are_there() -> None:
