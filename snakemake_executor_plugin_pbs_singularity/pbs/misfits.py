@@ -78,6 +78,14 @@ def first_destination(queue: Queue, request: Request, rules: Rules) -> Queue | N
     return None
 
 
+def may_leave(queue: Queue, rules: Rules, seen: tuple[str, ...] = ()) -> bool:
+    """Tell whether a queue may hand jobs on to another server."""
+    if not queue.routes or queue.name in seen:
+        return False
+    destinations = [rules.queues.get(name) for name in queue.destinations]
+    return any(one is None or may_leave(one, rules, (*seen, queue.name)) for one in destinations)
+
+
 def is_open(queue: Queue, request: Request, rules: Rules) -> bool | None:
     """Tell whether the user may use a queue; None if that depends on what only the server knows."""
     if ("-u" in request.extra) or any(a == "-W" and "group_list" in b for a, b in pairwise(request.extra)):

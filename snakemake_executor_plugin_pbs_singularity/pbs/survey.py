@@ -10,7 +10,7 @@ from typing import TypeVar
 from . import torque
 from .commands import Pbs, run_connected
 from .errors import ErrorKind, PbsError
-from .misfits import Rules, User, first_destination
+from .misfits import Rules, User, first_destination, may_leave
 from .nodes import Node, impossible, parse_nodes_listing
 from .placement import Placement, choose_queue, is_elsewhere
 from .queues import check_queue
@@ -98,7 +98,7 @@ class Survey:
         if rules is not None and placement.queue is not None and is_elsewhere(placement.queue, rules.server):
             self._check_elsewhere(placement.queue)
             return placement
-        problem = self._impossible(request)
+        problem = None if self._may_leave(placement) else self._impossible(request)
         if problem is not None:
             raise PbsError(
                 ErrorKind.REFUSED,
@@ -106,6 +106,14 @@ class Survey:
                 "Ask for less on each node, or for what `pbsnodes -a` lists.",
             )
         return placement
+
+    def _may_leave(self, placement: Placement) -> bool:
+        """Tell whether another server's nodes may run it, of which nothing is known here."""
+        if self.rules is None:
+            return "@" in (placement.queue or "")
+        name = placement.queue or self.rules.server.default_queue or ""
+        queue = self.rules.queues.get(name.partition("@")[0])
+        return queue is not None and may_leave(queue, self.rules)
 
     def _impossible(self, request: Request) -> str | None:
         """Say why no node could ever run this; many requests differ in nothing that a node gives."""
@@ -159,7 +167,7 @@ class Survey:
         except PbsError as error:
             self.problems[command] = error
             return None
-        known = read(answer.stdout)
+        known = read(answer.stdout) if answer.exit_code == 0 else None  # half a listing lacks what may be there
         if known is None:
             unreadable = PbsError(ErrorKind.OTHER, f"What `{command}` printed cannot be read: {answer.stdout[:200]!r}.")
             self.problems[command] = answer.error() if answer.exit_code else unreadable

@@ -17,6 +17,8 @@ MakePbs = Callable[..., Pbs]
 ONE = Request((Chunk(1, 1),), walltime=600)
 QUEUES = "printf 'Queue: q\\n    enabled = True\\n\\n'"
 SERVER = "printf 'Server: s\\n    default_queue = q\\n    max_array_size = 7\\n\\n'"
+NODE = "printf 'n1\\n     resources_available.ncpus = 1\\n\\n'"
+NINE = replace(ONE, chunks=(Chunk(1, 9),))
 AWAY = "echo 'qstat: cannot connect to server s (errno=15010)' >&2; exit 255"
 
 
@@ -125,6 +127,34 @@ def test_a_server_that_does_not_answer_refuses_nothing_and_is_asked_again_if_tha
     assert survey.max_array_size(ONE) == 7
     with pytest.raises(PbsError, match="There is no queue 'x'"):
         survey.place(replace(ONE, queue="x"))
+
+
+def test_half_an_answer_refuses_nothing(made_pbs: MakePbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a server that goes away while it lists queues or nodes: those that are missing may be there."""
+    monkeypatch.setattr("snakemake_executor_plugin_pbs_singularity.pbs.commands.PAUSE", 0)
+    lost = "echo 'End of File' >&2; exit 1"
+    pbs = made_pbs(qstat=f"case $* in *-B*) {SERVER};; *) {QUEUES}; {lost}; esac", pbsnodes=f"{NODE}; {lost}")
+    survey = Survey(pbs)
+    assert survey.place(replace(NINE, queue="x")).queue == "x"
+    assert set(survey.problems) == {"qstat -Q -f", "pbsnodes -a"}
+
+
+def test_what_may_go_to_another_server_need_not_fit_the_nodes_of_this_one(made_pbs: MakePbs) -> None:
+    queues = (
+        "printf 'Queue: q\\n    queue_type = Route\\n    route_destinations = inner\\n\\n"
+        "Queue: inner\\n    queue_type = Route\\n    route_destinations = here,big@far\\n\\n"
+        "Queue: here\\n    enabled = True\\n\\n'"
+    )
+    survey = Survey(made_pbs(qstat=f"case $* in *-B*) {SERVER};; *) {queues}; esac", pbsnodes=NODE))
+    assert survey.place(NINE).queue is None
+    assert survey.place(replace(NINE, queue="q")).queue == "q"
+    with pytest.raises(PbsError, match="no node has 9 cores"):
+        survey.place(replace(NINE, queue="here"))
+
+
+def test_a_queue_of_another_server_is_not_judged_by_these_nodes_if_no_queue_can_be_read(made_pbs: MakePbs) -> None:
+    survey = Survey(made_pbs(qstat="exit 1", pbsnodes=NODE))
+    assert survey.place(replace(NINE, queue="big@far")).queue == "big@far"
 
 
 def test_an_answer_that_cannot_be_read_refuses_nothing(made_pbs: MakePbs) -> None:
