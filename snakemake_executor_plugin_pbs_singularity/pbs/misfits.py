@@ -27,7 +27,7 @@ class User:
 
     name: str
     groups: tuple[str, ...] = ()
-    """The first one is the user's own; none if they are not known."""
+    """The first one is the user's own; none if they are not known, empty text for one whose name is not."""
     hosts: tuple[str, ...] = ()
     """Names of this host. The server may know it by another."""
 
@@ -264,7 +264,8 @@ def _admits_group(queue: Queue, rules: Rules) -> bool | None:
         return None
     if rules.torque and not (queue.all_groups or rules.server.all_groups):
         groups = groups[:1]
-    return _admits(queue.groups or (), lambda entry: entry in groups)
+    admitted = _admits(queue.groups or (), lambda entry: entry in groups)
+    return None if not admitted and "" in groups else admitted
 
 
 def _names_user(entry: str, name: str) -> bool | None:

@@ -185,6 +185,6 @@ def this_user() -> User:
         try:
             groups.append(grp.getgrgid(group).gr_name)
         except KeyError:
-            continue
+            groups.append("")
     host = os.uname().nodename
     return User(entry.pw_name, tuple(dict.fromkeys(groups)), (host, host.partition(".")[0]))

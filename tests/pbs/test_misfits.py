@@ -269,3 +269,20 @@ def test_torque_looks_at_the_first_group_alone_unless_it_is_told_otherwise() -> 
 def test_groups_that_are_not_known_keep_nobody_out() -> None:
     queue = Queue("q", groups=("lab",))
     assert is_open(queue, ONE, replace(of(queue), user=User("1000"))) is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "torque", "verdict"),
+    [
+        (("staff", ""), False, None),
+        (("", "lab"), False, True),
+        (("", "lab"), True, None),
+        (("staff", ""), True, False),
+    ],
+)
+def test_a_group_whose_name_is_not_known_here_keeps_nobody_out(
+    groups: tuple[str, ...], torque: bool, verdict: bool | None
+) -> None:
+    queue = Queue("q", groups=("lab",))
+    rules = replace(of(queue, torque=torque), user=User("pbsuser", groups))
+    assert is_open(queue, ONE, rules) is verdict

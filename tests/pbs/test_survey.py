@@ -1,5 +1,6 @@
 """What a PBS is asked about its queues and nodes, and how often: the local one, and made ones that fail."""
 
+import grp
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsErr
 from snakemake_executor_plugin_pbs_singularity.pbs.local import provide
 from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk, Request
-from snakemake_executor_plugin_pbs_singularity.pbs.survey import Survey
+from snakemake_executor_plugin_pbs_singularity.pbs.survey import Survey, this_user
 
 MakePbs = Callable[..., Pbs]
 ONE = Request((Chunk(1, 1),), walltime=600)
@@ -127,6 +128,14 @@ def test_a_server_that_does_not_answer_refuses_nothing_and_is_asked_again_if_tha
     assert survey.max_array_size(ONE) == 7
     with pytest.raises(PbsError, match="There is no queue 'x'"):
         survey.place(replace(ONE, queue="x"))
+
+
+def test_a_group_without_a_name_is_one_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getgrgid(group: int) -> grp.struct_group:
+        raise KeyError(group)
+
+    monkeypatch.setattr(grp, "getgrgid", getgrgid)
+    assert this_user().groups == ("",)
 
 
 def test_half_an_answer_refuses_nothing(made_pbs: MakePbs, monkeypatch: pytest.MonkeyPatch) -> None:
