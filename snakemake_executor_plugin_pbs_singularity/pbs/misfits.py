@@ -69,13 +69,16 @@ def misfits(queue: Queue, request: Request, rules: Rules, *, tasks: int = 1) -> 
 def first_destination(queue: Queue, request: Request, rules: Rules) -> Queue | None:
     """Give the queue that a job of a routing queue ends up in, as the server tries them in order; None if unknown."""
     demand = demand_of(request, torque=rules.torque)
+    waits_for = None
     for name in queue.destinations:
         destination = rules.queues.get(name)
         if destination is None:
-            return None
+            return waits_for
         if not _judge(destination, demand, request, rules, seen=(queue.name,), routed=True):
-            return destination
-    return None
+            if destination.enabled:
+                return destination
+            waits_for = waits_for or destination
+    return waits_for
 
 
 def may_leave(queue: Queue, rules: Rules, seen: tuple[str, ...] = ()) -> bool:
@@ -150,7 +153,7 @@ def closeness(found: Collection[Misfit]) -> tuple[bool, int, float]:
 
 
 def _closed(queue: Queue, request: Request, rules: Rules, *, routed: bool) -> Iterator[Misfit]:
-    if not queue.enabled:
+    if not queue.enabled and not routed:  # a routing queue keeps its jobs until one of its destinations is
         yield Misfit("takes no jobs now (it is not enabled)")
     if queue.from_route_only and not routed:
         yield Misfit("takes only jobs from other queues (from_route_only)")

@@ -224,6 +224,22 @@ def test_a_queue_of_another_server_may_take_anything() -> None:
     assert str(reason) == "leads to small, which takes at most 1 minute of runtime (100 asked for)"
 
 
+def test_a_job_waits_in_a_routing_queue_for_a_destination_that_is_not_enabled() -> None:
+    """Both kinds of PBS try that one again (should_retry_route in svr_movejob.c)."""
+    queue = Queue("r", routes=True, destinations=("a", "b"))
+    a, b = Queue("a", enabled=False), Queue("b", maxima={"walltime": 60})
+    assert misfits(queue, ONE, of(queue, None, a, b)) == ()
+    assert misfits(queue, ONE, of(queue, None, replace(a, maxima={"walltime": 60}), b))
+    assert misfits(replace(queue, enabled=False), ONE, of(queue, None, a, b))
+
+
+def test_a_job_goes_to_a_destination_that_is_enabled_if_there_is_one() -> None:
+    queue = Queue("r", routes=True, destinations=("a", "b"))
+    a, b = Queue("a", enabled=False), Queue("b")
+    assert first_destination(queue, ONE, of(queue, None, a, b)) == b
+    assert first_destination(queue, ONE, of(queue, None, a, replace(b, enabled=False))) == a
+
+
 def test_queues_that_route_in_a_circle_are_no_trap() -> None:
     there = Queue("there", routes=True, destinations=("back",))
     back = Queue("back", routes=True, destinations=("there",))
