@@ -39,6 +39,7 @@ class Queue:
     all_groups: bool = False
     """Whether TORQUE looks at all groups of a user (``acl_group_sloppy``), and not at the first alone."""
     max_array_size: int | None = None
+    """1 if it takes no arrays."""
     counts: tuple[tuple[str, str], ...] = ()
     """How many jobs may be in it or run, as it says that: ``("max_queued", "[u:PBS_GENERIC=10]")``."""
     destinations: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ def parse_server(text: str) -> Server | None:
 
 
 def _queue(name: str, attributes: Mapping[str, str]) -> Queue:
+    disallowed = _list(attributes.get("disallowed_types", ""))
     return Queue(
         name=name,
         routes=attributes.get("queue_type", "").strip().lower().startswith("r"),
@@ -117,11 +119,11 @@ def _queue(name: str, attributes: Mapping[str, str]) -> Queue:
         hosts=_acl(attributes, "acl_host_enable", "acl_hosts"),
         either_acl=_is_set(attributes, "acl_logic_or"),
         all_groups=_is_set(attributes, "acl_group_sloppy"),
-        max_array_size=_count(attributes, "max_array_size"),
+        max_array_size=1 if "job_array" in disallowed else _count(attributes, "max_array_size"),
         counts=tuple((name, value) for name, value in attributes.items() if _COUNTS.fullmatch(name)),
         destinations=_list(attributes.get("route_destinations", "")),
         from_route_only=_is_set(attributes, "from_route_only"),
-        takes_batch="batch" not in _list(attributes.get("disallowed_types", "")),
+        takes_batch="batch" not in disallowed,
         priority=_integer(attributes.get("Priority", attributes.get("priority", ""))) or 0,
     )
 

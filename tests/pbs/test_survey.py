@@ -93,6 +93,12 @@ def test_arrays_of_a_routing_queue_are_as_large_as_the_queue_that_they_end_up_in
     assert survey.max_array_size(replace(ONE, walltime=60)) == 3
 
 
+def test_a_queue_of_torque_that_disallows_arrays_is_given_none(made_pbs: MakePbs) -> None:
+    queues = "printf 'Queue: q\\n    disallowed_types = job_array,interactive\\n    max_array_size = 9\\n\\n'"
+    survey = Survey(made_pbs("torque", qstat=f"case $* in *-B*) {SERVER};; *) {queues}; esac"))
+    assert survey.max_array_size(ONE) == 1
+
+
 def test_hundreds_of_requests_cost_three_commands(made_pbs: MakePbs) -> None:
     pbs = made_pbs(qstat=f"case $* in *-B*) {SERVER};; *) {QUEUES}; esac", pbsnodes="exit 1")
     survey = Survey(pbs)
