@@ -94,7 +94,8 @@ def is_open(queue: Queue, request: Request, rules: Rules) -> bool | None:
     if ("-u" in request.extra) or any(a == "-W" and "group_list" in b for a, b in pairwise(request.extra)):
         return None if queue.users is not None or queue.groups is not None else _opens_to_host(queue, rules.user)
     users = None if queue.users is None else [_admits(queue.users, lambda entry: _names_user(entry, rules.user.name))]
-    groups = None if queue.groups is None else [_admits_group(queue, rules)]
+    is_unchecked = rules.torque and queue.routes
+    groups = None if queue.groups is None else [is_unchecked or _admits_group(queue, rules)]
     verdicts = [*(users or []), *(groups or [])]
     either = rules.torque and (queue.either_acl or rules.server.either_acl)
     if either and len(verdicts) > 1:
@@ -157,7 +158,7 @@ def _closed(queue: Queue, request: Request, rules: Rules, *, routed: bool) -> It
         yield Misfit("takes no jobs now (it is not enabled)")
     if queue.from_route_only and not routed:
         yield Misfit("takes only jobs from other queues (from_route_only)")
-    if not queue.takes_batch:
+    if not queue.takes_batch and not queue.routes:
         yield Misfit("takes only interactive jobs")
     if is_open(queue, request, rules) is False:
         yield Misfit(f"is not open to user {rules.user.name}")

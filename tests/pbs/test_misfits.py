@@ -282,6 +282,18 @@ def test_torque_looks_at_the_first_group_alone_unless_it_is_told_otherwise() -> 
     assert is_open(queue, ONE, replace(rules, server=Server("s", all_groups=True))) is True
 
 
+def test_a_routing_queue_of_torque_keeps_no_group_out_and_takes_any_type_of_job() -> None:
+    """It checks these for execution queues only (svr_chkque in its svr_jobfunc.c)."""
+    queue = Queue("r", routes=True, destinations=("a",), groups=("lab",), takes_batch=False)
+    a = Queue("a")
+    assert misfits(queue, ONE, of(queue, None, a, torque=True)) == ()
+    closed = replace(queue, users=("joan",))
+    assert misfits(closed, ONE, of(closed, None, a, torque=True))
+    either = replace(closed, either_acl=True)
+    assert misfits(either, ONE, of(either, None, a, torque=True)) == ()
+    assert misfits(queue, ONE, of(queue, None, a))
+
+
 def test_groups_that_are_not_known_keep_nobody_out() -> None:
     queue = Queue("q", groups=("lab",))
     assert is_open(queue, ONE, replace(of(queue), user=User("1000"))) is None
