@@ -246,7 +246,7 @@ def _sources() -> Path:
 def run_here(ready: Ready, command: str, ending: Ending) -> int:
     """Run a command in the container on this machine, its streams being ours, and give its exit code.
 
-    Ctrl-C is the command's own, which the terminal gives it; other signals are passed on.
+    Ctrl-C is the command's own, which the terminal gives it; other signals are passed on to it.
     """
     folder = private_folder(ready.site.workdir)
     interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -259,7 +259,9 @@ def run_here(ready: Ready, command: str, ending: Ending) -> int:
         is_told = False
         while process.poll() is None:
             if ending.signal is not None and not is_told:
-                process.send_signal(ending.signal)
+                for one in _children(process.pid) or [process.pid]:  # sh itself would end and leave its container
+                    with suppress(ProcessLookupError):
+                        os.kill(one, ending.signal)
                 is_told = True
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STEP)
@@ -267,3 +269,13 @@ def run_here(ready: Ready, command: str, ending: Ending) -> int:
     finally:
         signal.signal(signal.SIGINT, interrupts)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(process: int) -> list[int]:
+    """Give the processes that one has started, by the fourth word of ``/proc/PID/stat`` (proc(5))."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == process:
+                found.append(int(folder.name))
+    return found

@@ -395,3 +395,28 @@ def test_here_within_a_job_no_other_is_submitted(site: Site) -> None:
     assert (done.returncode, done.stdout) == (3, 'PRETTY_NAME="test image alpha"\nin\n')
     assert site.pbs.out("qselect -x") == ""
     assert site.is_left_clean()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_here_a_signal_is_the_commands(number: int, code: int, site: Site) -> None:
+    site.environment["PBS_JOBID"] = "1.vm"
+    process = site.start("--here", ALPHA, "--", "sh", "-c", "echo $$; exec sleep 60")
+    assert process.stdout is not None
+    command = Path("/proc", process.stdout.readline().strip())
+    assert command.exists()
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    site.until(lambda: not command.exists())
+    assert site.is_left_clean()
+
+
+def test_here_the_commands_answer_to_a_signal_is_the_exit_code(site: Site) -> None:
+    site.environment["PBS_JOBID"] = "1.vm"
+    command = "trap 'echo bye; exit 9' TERM; echo on; while :; do sleep 0.1; done"
+    process = site.start("--here", ALPHA, "--", "sh", "-c", command)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("bye\n", 9)
