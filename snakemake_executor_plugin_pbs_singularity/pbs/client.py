@@ -128,6 +128,8 @@ def _select(pbs: Pbs, name: str | None, user: str | None) -> list[str]:
     ids = parse_job_ids(answer.stdout)
     if answer.exit_code != 0 or (not ids and answer.stderr.strip()):
         raise answer.error()
+    if not ids and answer.stdout.strip():
+        raise _unreadable(answer)
     return ids
 
 

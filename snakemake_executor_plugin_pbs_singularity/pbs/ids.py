@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 
-JOB_ID = re.compile(r"\d+(?:\[\d*\])?\.[A-Za-z0-9._-]+")
-"""``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob."""
+JOB_ID = re.compile(r"\d+(?:\[\d*\])?\.[A-Za-z0-9._-]+(?::\d+)?")
+"""``12.server``, ``12[].server`` for an array, ``12[3].server`` for a subjob; of a server on a port of its own,
+``12.server:15999``."""
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_.:-]+)?")
 
 

@@ -293,6 +293,18 @@ def test_a_search_that_could_not_connect_has_not_found_out_that_nothing_is_there
     assert caught.value.kind is ErrorKind.UNREACHABLE
 
 
+@pytest.mark.parametrize("said", ["75", "'75[]'", "nonsense"])
+def test_a_search_whose_answer_cannot_be_read_has_not_found_out_that_nothing_is_there(
+    made_pbs: MakePbs, submission: Submission, said: str
+) -> None:
+    """A TORQUE with `display_job_server_suffix = False` has ids without a server; its job must not be sent again."""
+    with pytest.raises(PbsError, match="cannot be read"):
+        find_by_name(made_pbs(qselect=f"echo {said}"), "train")
+    with pytest.raises(PbsError, match="gave no job id") as caught:
+        submit(made_pbs(qsub=f"echo {said}", qselect=f"echo {said}"), submission)
+    assert caught.value.uncertain
+
+
 # TORQUE
 
 

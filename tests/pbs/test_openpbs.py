@@ -119,6 +119,13 @@ def test_more_than_one_subjob_make_an_array(size: int, max_running: int | None, 
     ]
 
 
+def test_the_id_of_a_server_on_a_port_of_its_own_is_one() -> None:
+    """As of `pbs_server -p 15999` (pbsd_main.c)."""
+    assert parse_job_id("12[].vm:15999\n") == "12[].vm:15999"
+    told = read(["12.vm:15999"], 153, "", "qstat: Unknown Job Id 12.vm:15999\n")
+    assert told == {"12.vm:15999": JobStatus(State.UNKNOWN)}
+
+
 def test_a_subjob_is_named_by_its_array_and_index() -> None:
     assert subjob_id("12[].vm", 3) == "12[3].vm"
 
