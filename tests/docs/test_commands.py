@@ -1,4 +1,4 @@
-"""Every command that the documentation shows is run, as far as it can be here."""
+"""Every command that the documentation shows is run, as far as it can be here; with PBS=torque on a TORQUE."""
 
 import os
 import re
@@ -13,6 +13,7 @@ import click
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.cli import main
+from snakemake_executor_plugin_pbs_singularity.pbs.local.settings import change
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 
 from .pages import MNIST, PAGES, READMES, ROOT, anchors, code_in, rows
@@ -64,12 +65,15 @@ def environment(container_environment: dict[str, str], library: Path, tmp_path: 
     image = tmp_path / "library/deep_learning/tensorflow-1.10.0-py3.simg"
     image.parent.mkdir(parents=True)
     shutil.copy(library / "deep_learning/alpha.simg", image)
+    home = tmp_path / "local"
+    home.mkdir(mode=0o700)
+    change(home, face="torque" if os.environ.get("PBS") == "torque" else "openpbs")
     return {
         **container_environment,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{container_environment['PATH']}",
         "SNAKEMAKE_PBS_SINGULARITY_LIBRARY": str(tmp_path / "library"),
         "SNAKEMAKE_PBS_SINGULARITY_PBS": "local",
-        "PBS_SINGULARITY_LOCAL_HOME": str(tmp_path / "local"),
+        "PBS_SINGULARITY_LOCAL_HOME": str(home),
     }
 
 
@@ -176,7 +180,9 @@ def _exists(words: list[str]) -> bool:
     command: click.Command = main
     for word in words[1:]:
         if word.startswith("-"):
-            if not any(word.partition("=")[0] in parameter.opts for parameter in command.params):
+            if not any(
+                word.partition("=")[0] in parameter.opts for parameter in command.get_params(click.Context(command))
+            ):
                 return False
         elif isinstance(command, click.Group):
             found = command.get_command(click.Context(command), word)
