@@ -179,13 +179,12 @@ def _exists(words: list[str]) -> bool:
     """Tell whether a command line names a command of pbs-singularity, and options that it has."""
     command: click.Command = main
     for word in words[1:]:
+        context = click.Context(command)
         if word.startswith("-"):
-            if not any(
-                word.partition("=")[0] in parameter.opts for parameter in command.get_params(click.Context(command))
-            ):
+            if not any(word.partition("=")[0] in parameter.opts for parameter in command.get_params(context)):
                 return False
         elif isinstance(command, click.Group):
-            found = command.get_command(click.Context(command), word)
+            found = command.get_command(context, word)
             if found is None:
                 return False
             command = found
