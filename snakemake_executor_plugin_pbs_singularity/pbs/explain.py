@@ -68,19 +68,24 @@ def _explain_limit(status: JobStatus) -> Verdict | None:
     used, asked = status.used, status.asked
     match status.cause:
         case Cause.WALLTIME:
-            ran = f"ran {duration(used.walltime)}" if used.walltime is not None else "ran too long"
+            ran = f"ran {duration(used.walltime)}" if _is_above(used.walltime, asked.walltime) else "ran too long"
             limit = f"its walltime of {duration(asked.walltime)}" if asked.walltime else "its walltime"
             return Verdict(f"Killed by PBS: it {ran}, more than {limit}.", _raise_runtime(asked.walltime))
-        case Cause.MEMORY | Cause.VIRTUAL_MEMORY:
-            kind = "memory" if status.cause is Cause.MEMORY else "virtual memory"
-            amount = f"used {used.mem} MiB of {kind}" if used.mem is not None else f"used too much {kind}"
+        case Cause.MEMORY:
+            amount = f"{used.mem} MiB of" if _is_above(used.mem, asked.mem) else "too much"
             limit = f"the {asked.mem} MiB it asked for" if asked.mem is not None else "it may"
-            return Verdict(f"Killed by PBS: it {amount}, more than {limit}.", raise_memory(status))
+            return Verdict(f"Killed by PBS: it used {amount} memory, more than {limit}.", raise_memory(status))
+        case Cause.VIRTUAL_MEMORY:
+            return Verdict(
+                "Killed by PBS: it used more virtual memory (vmem) than it may.",
+                "Ask for more with the rule's pbs_select, such as `resources: pbs_select='1:ncpus=4:mem=8gb:vmem=16gb'`; "
+                "if it asks for none, its queue sets it, or the site.",
+            )
         case Cause.CPUT:
-            amount = f"used {duration(used.cput)} of processor time" if used.cput is not None else "used too much"
+            amount = f"{duration(used.cput)} of" if _is_above(used.cput, asked.cput) else "too much"
             limit = f"its limit of {duration(asked.cput)}" if asked.cput else "its limit"
             return Verdict(
-                f"Killed by PBS: it {amount}, more than {limit} (cput).",
+                f"Killed by PBS: it used {amount} processor time, more than {limit} (cput).",
                 f'Raise the rule\'s cput, such as `resources: pbs_extra="-l cput={2 * (asked.cput or 1800)}"` '
                 "(seconds); if the rule sets none, its queue does.",
             )
@@ -91,6 +96,11 @@ def _explain_limit(status: JobStatus) -> Verdict | None:
                 "Raise the rule's threads, or make the program use {threads} of them and no more.",
             )
     return None
+
+
+def _is_above(used: int | None, asked: int | None) -> bool:
+    """Tell whether PBS, which looks from time to time, saw more used than was asked for."""
+    return used is not None and used > (asked or 0)
 
 
 def _explain_end(status: JobStatus) -> Verdict | None:

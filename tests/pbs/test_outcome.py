@@ -93,6 +93,27 @@ def test_too_much_processor_time_is_told() -> None:
     assert '`resources: pbs_extra="-l cput=120"`' in remedy(status)
 
 
+@pytest.mark.parametrize(
+    ("exit_status", "usage", "words"),
+    [
+        (-29, Usage(walltime=60), "it ran too long, more than its walltime of 60 s."),
+        (-27, Usage(mem=60), "it used too much memory, more than the 60 MiB it asked for."),
+        (-28, Usage(cput=60), "it used too much processor time, more than its limit of 60 s (cput)."),
+    ],
+)
+def test_what_was_used_is_not_told_if_pbs_did_not_see_it_above_the_limit(
+    exit_status: int, usage: Usage, words: str
+) -> None:
+    """It looks from time to time."""
+    assert problem(ended(exit_status, usage, usage)) == f"Killed by PBS: {words}"
+
+
+def test_too_much_virtual_memory_is_not_told_in_numbers_of_memory() -> None:
+    status = ended(-26, Usage(mem=10), Usage(mem=50))
+    assert problem(status) == "Killed by PBS: it used more virtual memory (vmem) than it may."
+    assert "pbs_select" in remedy(status)
+
+
 @pytest.mark.parametrize("exit_status", [-24, -25])
 def test_too_many_busy_cores_are_told(exit_status: int) -> None:
     status = ended(exit_status, asked=Usage(ncpus=2))
