@@ -78,7 +78,7 @@ def _explain_limit(status: JobStatus) -> Verdict | None:
         case Cause.VIRTUAL_MEMORY:
             return Verdict(
                 "Killed by PBS: it used more virtual memory (vmem) than it may.",
-                "Ask for more with the rule's pbs_select, such as `resources: pbs_select='1:ncpus=4:mem=8gb:vmem=16gb'`; "
+                "Ask for more with the rule's pbs_select, such as `resources: pbs_select='1:ncpus=4:vmem=16gb'`; "
                 "if it asks for none, its queue sets it, or the site.",
             )
         case Cause.CPUT:
