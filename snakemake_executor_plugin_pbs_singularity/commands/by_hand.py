@@ -35,7 +35,7 @@ from ..tasks.script import Container, DirectTask, batch_script
 from ..text import one_line
 from ..tracking.run_folder import STATE, new_token, write_private
 from .ending import Ending
-from .place import find_settings, library_option, make_default_store, store_option
+from .place import find_settings, library_option, make_default_store, sources_here, store_option
 from .wording import in_options
 
 _STEP = 0.1
@@ -102,7 +102,7 @@ class Asked:
     def settings(self) -> ExecutorSettings:
         """Give the settings of a run here, with what is asked for in their place. Raises ClickException."""
         names = ("queue", "account", "project", "library", "store")
-        return find_settings({name: getattr(self, name) for name in names}, _sources())
+        return find_settings({name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
     """
     try:
         settings = asked.settings()
-        site = find_site(settings, STATE.absolute(), os.environ, sources=_sources())
+        site = find_site(settings, STATE.absolute(), os.environ, sources=sources_here())
         if asked.here and not containers_may_run_here(settings, os.environ):
             raise click.ClickException(
                 "--here: this is no PBS job (PBS_JOBID is not set), and containers may not run on a login node. Leave "
@@ -236,11 +236,6 @@ def say(text: str) -> None:
         click.echo(f"pbs-singularity: {text}", err=True)
     except OSError:  # the terminal is gone
         return
-
-
-def _sources() -> Path:
-    """Give the folder of the Snakefile that ``snakemake`` would take here, or could."""
-    return Path("workflow") if Path("workflow", "Snakefile").exists() else Path()
 
 
 def run_here(ready: Ready, command: str, ending: Ending) -> int:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..settings import ExecutorSettings
 
 _PREFIX = "pbs-singularity-"
-_YES = ("true", "yes", "1")
+_FLAGS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 _PROFILE_FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 
 
@@ -128,12 +129,12 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def find_place(
-    library: str | None, store: str | None, workdir: Path | None = None, sources: Path = Path("workflow")
+    library: str | None, store: str | None, workdir: Path | None = None, sources: Path | None = None
 ) -> Place:
     """Find the image folders as a run would: options, then environment variables, then profiles, then defaults.
 
-    ``workdir`` is that of the workflow, the present folder if None; ``sources`` is where its Snakefile is.
-    Raises ClickException for a library that does not exist.
+    ``workdir`` is that of the workflow, the present folder if None; ``sources`` as for find_settings. Raises
+    ClickException for a library that does not exist.
     """
     from snakemake_interface_common.exceptions import WorkflowError
 
@@ -153,11 +154,17 @@ def find_place(
     return Place(libraries, base / chosen, workdir, os.environ, nodes)
 
 
-def find_settings(given: Mapping[str, str | None], sources: Path = Path("workflow")) -> ExecutorSettings:
+def sources_here() -> Path:
+    """Give the folder of the Snakefile that ``snakemake`` would take here, or could."""
+    tried = (Path(), Path("workflow"))
+    return next((one for one in tried if (one / "Snakefile").exists() or (one / "snakefile").exists()), Path())
+
+
+def find_settings(given: Mapping[str, str | None], sources: Path | None = None) -> ExecutorSettings:
     """Give the settings that a run here would have: those given, then environment variables, profiles, defaults.
 
     ``given`` is by the names of the fields; None and empty text count as not given. ``sources`` is where the Snakefile
-    is. Raises ClickException for a value that is none.
+    is; without, it is that of this folder. Raises ClickException for a value that is none.
     """
     from dataclasses import fields
 
@@ -165,7 +172,7 @@ def find_settings(given: Mapping[str, str | None], sources: Path = Path("workflo
 
     from ..settings import ExecutorSettings
 
-    profile = _profile_settings(os.environ, sources)
+    profile = _profile_settings(os.environ, sources if sources is not None else sources_here())
     values: dict[str, Any] = {}
     for field in fields(ExecutorSettings):
         variable = os.environ.get(f"SNAKEMAKE_PBS_SINGULARITY_{field.name.upper()}")
@@ -173,9 +180,14 @@ def find_settings(given: Mapping[str, str | None], sources: Path = Path("workflo
         text = given.get(field.name) or variable or profile.get(key) or profile.get(key.replace("-", "_"))
         if not text:
             continue
+        kind = field.metadata.get("type")
+        if kind is None:
+            if text.lower() not in _FLAGS:
+                raise click.ClickException(f"--{key}: {text!r} is neither true nor false. Correct it.")
+            values[field.name] = _FLAGS[text.lower()]
+            continue
         try:
-            kind = field.metadata.get("type", bool)
-            values[field.name] = text.lower() in _YES if kind is bool else kind(text)
+            values[field.name] = kind(text)
         except ValueError as error:
             raise click.ClickException(f"--{key}: {text!r} is no number. Correct it.") from error
     try:
@@ -239,12 +251,14 @@ def _profile_settings(environment: Mapping[str, str], sources: Path) -> dict[str
 
 def _profile_file(name: str) -> Path | None:
     """Give the file of a profile: ``config.yaml``, ``profile.yaml``, or for a version such as ``config.v9+.yaml``."""
-    from platformdirs import user_config_path
+    from platformdirs import site_config_path, user_config_path
 
-    for profile in (Path(name), user_config_path("snakemake") / name):
+    for profile in (Path(name), user_config_path("snakemake") / name, site_config_path("snakemake") / name):
         if profile.is_file():
             return profile
         if profile.is_dir():
-            files = [(found, file) for file in profile.iterdir() if (found := _PROFILE_FILE.fullmatch(file.name))]
-            return max(files, key=lambda pair: int(pair[0][1] or 0), default=(None, None))[1]
+            found = ((_PROFILE_FILE.fullmatch(file.name), file) for file in profile.iterdir())
+            files = [(int(match[1] or 0), file) for match, file in found if match is not None]
+            known = int(version("snakemake").partition(".")[0])
+            return max((pair for pair in files if pair[0] <= known), default=(0, None))[1]
     return None

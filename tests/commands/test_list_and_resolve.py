@@ -151,6 +151,7 @@ def test_a_library_that_does_not_exist_is_an_error_in_words(site: Path) -> None:
 def test_the_folders_of_the_profile_that_snakemake_would_use_are_used(place: str, site: Path) -> None:
     made.write(site / "other/mine.sif")
     profile = made.write(site / "work" / place, b"")
+    (profile.parents[2] / "Snakefile").touch()
     profile.write_text(f"jobs: 2\npbs-singularity-library: {site}/other\npbs-singularity-store: {site}/store\n")
     own = environment(site)
     del own["SNAKEMAKE_PBS_SINGULARITY_LIBRARY"]
