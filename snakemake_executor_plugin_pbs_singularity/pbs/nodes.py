@@ -25,10 +25,6 @@ class Node:
     mem: int | None = None
     """MiB, cut off. On TORQUE what the host itself reports, for want of anything better."""
     ngpus: int | None = None
-    states: frozenset[str] = frozenset()
-    """Such as ``free``, or ``down`` and ``offline`` together."""
-    properties: frozenset[str] = frozenset()
-    """Words that a site of TORQUE gives its nodes."""
     others: Amounts = field(default_factory=dict)
     """What else it has, by the names of the site, such as ``gpu_model``."""
 
@@ -57,7 +53,6 @@ def _openpbs_node(name: str, attributes: Mapping[str, str]) -> Node:
         ncpus=_number(has.pop("ncpus", None)),
         mem=_number(has.pop("mem", None)),
         ngpus=_number(has.pop("ngpus", None)),
-        states=_words(attributes.get("state", "")),
         others={resource: value for resource, value in has.items() if resource != "vnode"},
     )
 
@@ -72,17 +67,11 @@ def _torque_node(name: str, attributes: Mapping[str, str]) -> Node:
         ncpus=_number(parse_amount("ncpus", attributes["np"])),
         mem=None if memory is None else memory // 1024**2,
         ngpus=None if gpus is None else _number(parse_amount("gpus", gpus)),
-        states=_words(attributes.get("state", "")),
-        properties=_words(attributes.get("properties", "")),
     )
 
 
 def _number(amount: int | str | None) -> int | None:
     return amount if isinstance(amount, int) else None
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
 def impossible(

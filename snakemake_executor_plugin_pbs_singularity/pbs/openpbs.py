@@ -22,15 +22,13 @@ from pathlib import Path
 from .answers import telling_lines
 from .dialect import Answer
 from .errors import ErrorKind, PbsError
-from .ids import JOB_ID, QUEUE_NAME
+from .ids import JOB_ID
 from .openpbs_answers import read_status, read_subjobs
 from .request import Chunk, Request
 from .submission import Submission
 
 __all__ = [
     "NAME",
-    "QUEUE_NAME",
-    "UNKNOWN_QUEUE_EXIT",
     "describe_failure",
     "interactive_arguments",
     "is_nothing_to_delete",
@@ -50,7 +48,7 @@ __all__ = [
 ]
 
 NAME = "PBS"
-UNKNOWN_QUEUE_EXIT = 170
+_UNKNOWN_QUEUE_EXIT = 170
 
 
 def read_version(said: str) -> str | None:
@@ -166,7 +164,7 @@ def is_nothing_to_delete(line: str) -> bool:
 
 def is_unknown_queue(answer: Answer) -> bool:
     """Tell whether ``qstat -Q`` says that there is no such queue."""
-    return answer.exit_code == UNKNOWN_QUEUE_EXIT
+    return answer.exit_code == _UNKNOWN_QUEUE_EXIT
 
 
 def is_history_off(stderr: str) -> bool:

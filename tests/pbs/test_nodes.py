@@ -56,18 +56,18 @@ def host(name: str, ncpus: int | None = 8, mem: int | None = 16000, ngpus: int |
 
 def test_a_node_of_openpbs_is_read() -> None:
     (node,) = parse_nodes_listing(observed("openpbs-pbsnodes-a").stdout)
-    assert (node.host, node.ncpus, node.mem, node.ngpus, node.states) == ("vm", 8, 24105, 2, {"free"})
+    assert (node.host, node.ncpus, node.mem, node.ngpus) == ("vm", 8, 24105, 2)
     assert node.others["arch"] == "linux"
 
 
 def test_a_node_of_torque_is_read() -> None:
     (node,) = parse_nodes_listing(observed("torque-pbsnodes-a").stdout)
-    assert (node.host, node.ncpus, node.mem, node.ngpus, node.states) == ("vm", 8, 24105, None, {"free"})
+    assert (node.host, node.ncpus, node.mem, node.ngpus) == ("vm", 8, 24105, None)
 
 
 def test_what_a_torque_says_of_nodes_that_are_away_is_read() -> None:
     away, there = parse_nodes_listing(TORQUE)
-    assert away == Node("n1", "n1", 16, None, 2, frozenset({"down", "offline"}), frozenset({"fat", "ib"}))
+    assert away == Node("n1", "n1", 16, None, 2)
     assert (there.ncpus, there.mem, there.ngpus) == (8, 8192, None)
 
 
