@@ -101,7 +101,7 @@ def read_status(ids: Collection[str], arguments: Sequence[str], answer: Answer) 
 
 
 def read_subjobs(array_id: str, answer: Answer) -> dict[str, JobStatus]:
-    """Give what one ``qstat -t`` said about the subjobs of an array. PBS keeps them as long as the array itself."""
+    """Give what one ``qstat -t`` said about the subjobs of an array: it lists all, those that it has forgotten too."""
     return {job_id: job for job_id, job in parse_jobs(answer.stdout).items() if array_of(job_id) == array_id}
 
 
