@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from local.conftest import LocalPbs
+
+from snakemake_executor_plugin_pbs_singularity.commands.place import find_settings
 
 from .called import call
 
@@ -219,6 +222,19 @@ def test_a_queue_that_is_not_there_is_a_problem_with_those_that_are(site: Site) 
     assert "workq" in remedy
 
 
+def test_queues_are_left_to_pbs_where_that_is_set(site: Site) -> None:
+    site.local.set(queues={"workq": {"max_walltime": 60}})
+    assert site.doctor("--no-probe", fails=True)["jobs go to"][0] == "problem"
+    found = site.doctor("--no-probe", SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES="true")
+    assert found["jobs go to"][:2] == ("ok", "workq, the default queue.")
+
+
+def test_what_no_node_can_run_is_no_problem_where_nodes_may_come(site: Site) -> None:
+    site.local.set(mem_mb=500)
+    assert "This can never run" in site.doctor("--no-probe", fails=True)["jobs go to"][1]
+    assert site.doctor("--no-probe", SNAKEMAKE_PBS_SINGULARITY_NEVER_RUN_MINUTES="0")["jobs go to"][0] == "ok"
+
+
 def test_each_queue_is_told_with_its_limits(site: Site) -> None:
     site.local.set(queues={"workq": {}, "short": {"max_walltime": 7200}, "old": {"enabled": False}})
     found = site.doctor("--no-probe")
@@ -266,6 +282,21 @@ def test_a_job_whose_id_was_lost_is_found_by_its_name_and_gone(site: Site, tmp_p
     found = site.doctor(PATH=f"{front}{os.pathsep}{site.environment['PATH']}")
     assert found["probe job"][0] == "ok"
     assert site.is_left_alone()
+
+
+def test_the_file_systems_are_asked_for_that_jobs_must_ask_for(site: Site) -> None:
+    seen = site.workdir.parent / "seen"
+    path = site.put_in_front("qsub", f'printf "%s\\n" "$@" >\'{seen}\'; echo "qsub: Unknown resource" >&2; exit 187')
+    storage = f"{site.workdir}=work,{site.library}=images,/elsewhere=not"
+    site.doctor(fails=True, PATH=path, SNAKEMAKE_PBS_SINGULARITY_STORAGE=storage)
+    assert "storage=images+work" in seen.read_text().splitlines()
+
+
+def test_file_systems_that_make_no_sense_are_a_problem(site: Site) -> None:
+    level, said, remedy = site.doctor("--no-probe", fails=True, SNAKEMAKE_PBS_SINGULARITY_STORAGE="nonsense")["storage"]
+    assert level == "problem"
+    assert "'nonsense' does not say which folder has which name" in said
+    assert "FOLDER=NAME" in remedy
 
 
 def test_it_says_what_keeps_the_job_waiting(site: Site) -> None:
@@ -380,6 +411,40 @@ def test_the_profile_is_read_by_snakemake_and_used(site: Site) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     assert (site.workdir / "a.txt").read_text() == "yes\n"
     assert site.local.attribute(site.jobs("-x")[-1], "queue") == "short"
+
+
+def test_the_profile_has_all_that_was_set(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "account": "chem",
+        "bind": str(site.library),
+        "bundle": "3",
+        "container_args": "--cleanenv --env 'A=b c'",
+        "container_command": "apptainer",
+        "container_version": "Apptainer 1.0.0",
+        "frozen": "yes",
+        "gpu_model_resource": "gputype",
+        "leave_queues": "true",
+        "library": str(site.library),
+        "login_containers": "true",
+        "max_array_size": "7",
+        "max_running": "2",
+        "never_run_minutes": "1.5",
+        "node_setup": "true; : 'quoted' \"twice\" # x",
+        "project": "p-1",
+        "queue": "workq",
+        "storage": "/nowhere/*=x/*",
+        "storage_resource": "filesystems:",
+        "store": str(site.workdir.parent / "store"),
+    }
+    variables = {f"SNAKEMAKE_PBS_SINGULARITY_{name.upper()}": value for name, value in values.items()}
+    site.call("--no-probe", "--write-profile", **variables)
+    monkeypatch.chdir(site.workdir)
+    of_profile = find_settings({})
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (site.workdir / "profiles").rename(site.workdir.parent / "away")
+    assert of_profile == find_settings({})
+    assert {field.name for field in fields(of_profile)} - {*values} == {"pbs"}
 
 
 def test_a_profile_that_is_there_stays_unless_forced(site: Site) -> None:

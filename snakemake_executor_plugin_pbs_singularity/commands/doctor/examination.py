@@ -13,13 +13,15 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from ...images import ImageError, Runtime, find_runtime
 from ...images.nodes import Nodes, check_nodes, node_runtime
-from ...pbs import Pbs, PbsError, find_pbs
+from ...pbs import Pbs, PbsError, Placement, find_pbs
 from ...pbs.request import Request
 from ...pbs.survey import Survey
 from ...settings import DEFAULT_LIBRARY, ExecutorSettings, container_options, library_folders
 from ...site import carried_environment, with_local_pbs
+from ...tasks.binds import bind_sources
 from ...tasks.request import build_request
 from ...tasks.script import Container, container_command
+from ...tasks.storage import NO_STORAGE, Storage, parse_storage
 from ...tracking.run_folder import STATE
 from ..ending import Ending
 from . import here, node_findings, pbs_findings, runtime_findings
@@ -54,6 +56,8 @@ class Examination:
     store: Path = Path()
     options: tuple[str, ...] = ()
     """Of ``exec``."""
+    storage: Storage = NO_STORAGE
+    """File systems that jobs have to ask for."""
     runtime: Runtime | str = ""
     """Of this machine, or why there is none."""
     planned: Runtime | str = ""
@@ -80,26 +84,19 @@ class Examination:
         server = survey.server if survey is not None else None
         node = runtime_findings.runtime_of(facts) if facts is not None else None
         command, said = runtime_findings.settings_for(self.planned, self.nodes, node)
-        sizes = [] if survey is None or server is None else [server.max_array_size]
         return SiteValues(
+            settings=settings,
             pbs=_kind(self.pbs) if self.pbs is not None else "an unknown PBS",
             date=date,
             queues=(survey.queues or {}) if survey is not None else {},
             default_queue=server.default_queue if server is not None else None,
-            queue=settings.queue,
-            pbs_kind=settings.pbs,
             libraries=self.libraries,
             store=self.store if settings.store else None,
-            bind=settings.bind,
-            account=settings.account,
-            project=settings.project,
-            storage=settings.storage,
             command=command,
             version=said,
-            setup=settings.node_setup,
             node=node,
             latency=self.probe.latency if self.probe is not None else None,
-            max_array_size=min((size for size in sizes if size is not None), default=None),
+            max_array_size=server.max_array_size if server is not None else None,
         )
 
 
@@ -150,7 +147,7 @@ def _look_at_pbs(seen: Examination) -> None:
         return
     what = "The local PBS of this one machine, for trying out" if local else _kind(found)
     seen.findings.append(ok("PBS", f"{what}; its commands are in {found.commands}."))
-    survey = seen.survey = Survey(seen.pbs)
+    survey = seen.survey = Survey(seen.pbs, nodes_may_come=settings.never_run_minutes == 0)
     server, queues = survey.server, survey.queues if survey.server is not None else None
     if server is None or queues is None:
         for unread in survey.problems.values():
@@ -167,7 +164,8 @@ def _look_at_queues(seen: Examination, survey: Survey) -> None:
     if server is None or queues is None:
         return
     try:
-        placement = survey.place(probe_request(seen.settings))
+        request = probe_request(seen.settings)
+        placement = Placement(request.queue) if seen.settings.leave_queues else survey.place(request)
         seen.named_queue = placement.queue
         seen.queue = placement.queue or server.default_queue
         seen.findings.append(pbs_findings.judge_target(seen.queue, queues, server.default_queue))
@@ -197,8 +195,11 @@ def _look_at_folders(seen: Examination, *, probed: bool) -> None:
         seen.options = container_options(settings)
     except WorkflowError as error:
         seen.findings.append(problem("container options", *_halves(str(error))))
-    workdir = here.check_workdir(seen.workdir, probed=probed)
-    seen.findings.append(workdir)
+    try:
+        seen.storage = parse_storage(settings.storage, settings.storage_resource)
+    except WorkflowError as error:
+        seen.findings.append(problem("storage", *_halves(str(error))))
+    seen.findings.append(here.check_workdir(seen.workdir, probed=probed))
     seen.findings.append(here.check_locks(seen.workdir))
 
 
@@ -244,7 +245,12 @@ def _look_at_node(
         python=Path(sys.executable),
     )
     try:
-        request = replace(probe_request(seen.settings), queue=seen.settings.queue or seen.named_queue)
+        used = [seen.workdir, *folders.values(), *([chosen] if chosen else []), *bind_sources(seen.options)]
+        request = replace(
+            probe_request(seen.settings),
+            queue=seen.settings.queue or seen.named_queue,
+            site=seen.storage.of([*used, sys.executable]),
+        )
         probe = seen.probe = run_probe(seen.pbs, request, questions, patience, ending, say)
     except (PbsError, WorkflowError, OSError) as error:
         said, remedy = (error.problem, error.remedy) if isinstance(error, PbsError) else (str(error), "")

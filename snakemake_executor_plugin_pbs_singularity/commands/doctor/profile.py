@@ -4,49 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ...images import Runtime
 from ...pbs.server import Queue
+from ...settings import ExecutorSettings
 from .latency import Latency
 from .node_findings import latency_wait
 from .pbs_findings import queue_in_words
+
+_OF_NODES = ("container_command", "container_version", "node_setup")
+_EXPLAINED = frozenset(("account", "bind", "library", "pbs", "project", "queue", "storage", "store", *_OF_NODES))
+"""Settings that have a place of their own in the profile."""
 
 
 @dataclass(frozen=True)
 class SiteValues:
     """What is particular to a site."""
 
+    settings: ExecutorSettings
+    """Those that the doctor was given."""
     pbs: str
     """Kind and version, in words."""
     date: str
     queues: Mapping[str, Queue]
     default_queue: str | None
-    queue: str | None
-    """That was asked for; None for the default queue."""
-    pbs_kind: str
-    """The setting --pbs-singularity-pbs."""
     libraries: tuple[Path, ...]
     store: Path | None
     """None for the default, in the working directory."""
-    bind: str | None
-    account: str | None
-    project: str | None
     command: str | None
     """Of containers on the nodes, if it has to be named."""
     version: str | None
-    setup: str | None
     node: Runtime | None
     """What was found there."""
     latency: Latency | None
     max_array_size: int | None
-    storage: str | None = None
 
 
 def profile_text(site: SiteValues) -> str:
     """Give the profile, with a comment on each value."""
-    return "\n".join([*_head(site), *_running(site), *_where(site), *_containers(site), *_resources(site)]) + "\n"
+    return (
+        "\n".join([*_head(site), *_running(site), *_where(site), *_containers(site), *_others(site), *_resources(site)])
+        + "\n"
+    )
 
 
 def write_profile(file: Path, text: str) -> None:
@@ -68,6 +69,7 @@ def _head(site: SiteValues) -> list[str]:
 
 
 def _running(site: SiteValues) -> list[str]:
+    settings = site.settings
     if site.latency is not None:
         measured = (
             f"seconds that a file may be late; seen were {site.latency.to_here:.2f} s from a node to here and "
@@ -77,7 +79,7 @@ def _running(site: SiteValues) -> list[str]:
         measured = "seconds that a file may be late; not measured"
     lines = [
         "executor: pbs-singularity # every job a PBS job, its command in the rule's container",
-        *([_line("pbs-singularity-pbs", site.pbs_kind, "which PBS")] if site.pbs_kind != "auto" else []),
+        *([_line("pbs-singularity-pbs", settings.pbs, "which PBS")] if settings.pbs != "auto" else []),
         "jobs: 100 # jobs that are with PBS at the same time",
         "max-jobs-per-timespan: 1000/1s # Snakemake itself hands over 100; more make larger job arrays",
         "retries: 1 # a second try for a job that fails",
@@ -86,7 +88,7 @@ def _running(site: SiteValues) -> list[str]:
         "printshellcmds: true",
         "",
     ]
-    if site.max_array_size is not None and site.max_array_size < 50:
+    if site.max_array_size is not None and site.max_array_size < 50 and settings.bundle == 1:
         lines += [
             f"# Job arrays have {site.max_array_size} subjobs at most here: let so many short jobs share one.",
             "# pbs-singularity-bundle: 10",
@@ -96,20 +98,21 @@ def _running(site: SiteValues) -> list[str]:
 
 
 def _where(site: SiteValues) -> list[str]:
+    settings = site.settings
     lines = ["# The queues of this site:"]
     lines += [
         f"#   {_comment(name)}{' (default)' if name == site.default_queue else ''}: {_comment(queue_in_words(queue))}"
         for name, queue in sorted(site.queues.items())
     ] or ["#   not known"]
-    if site.queue:
-        lines.append(_line("pbs-singularity-queue", site.queue, "unless a rule has the resource pbs_queue"))
+    if settings.queue:
+        lines.append(_line("pbs-singularity-queue", settings.queue, "unless a rule has the resource pbs_queue"))
     else:
         example = site.default_queue or next(iter(sorted(site.queues)), "workq")
         lines.append(f"# pbs-singularity-queue: {_comment(example)} # else the server's default queue")
     for option, value, what in (
-        ("account", site.account, "qsub -A"),
-        ("project", site.project, "qsub -P"),
-        ("storage", site.storage, "file systems that jobs ask for"),
+        ("account", settings.account, "qsub -A"),
+        ("project", settings.project, "qsub -P"),
+        ("storage", settings.storage, "file systems that jobs ask for"),
     ):
         if value:
             lines.append(_line(f"pbs-singularity-{option}", value, what))
@@ -131,8 +134,8 @@ def _containers(site: SiteValues) -> list[str]:
     else:
         lines.append("# pbs-singularity-store: /mnt/data/my_group/images # else .snakemake/pbs-singularity/images")
     lines.append(
-        _line("pbs-singularity-bind", site.bind)
-        if site.bind
+        _line("pbs-singularity-bind", site.settings.bind)
+        if site.settings.bind
         else "# pbs-singularity-bind: /mnt/data # what containers see too"
     )
     lines += [
@@ -142,15 +145,23 @@ def _containers(site: SiteValues) -> list[str]:
     for option, value in (
         ("container-command", site.command),
         ("container-version", site.version),
-        ("node-setup", site.setup),
+        ("node-setup", site.settings.node_setup),
     ):
         if value:
             lines.append(_line(f"pbs-singularity-{option}", value))
     return [*lines, ""]
 
 
+def _others(site: SiteValues) -> list[str]:
+    """Give what else was set: without it the site would not be as the doctor has seen it."""
+    given = ((field, getattr(site.settings, field.name)) for field in fields(site.settings))
+    changed = {field.name: value for field, value in given if field.name not in _EXPLAINED and value != field.default}
+    lines = [_line(f"pbs-singularity-{name.replace('_', '-')}", value) for name, value in changed.items()]
+    return ["# What else was set.", *lines, ""] if lines else []
+
+
 def _resources(site: SiteValues) -> list[str]:
-    queue = site.queues.get(site.queue or site.default_queue or "")
+    queue = site.queues.get(site.settings.queue or site.default_queue or "")
     most = queue.maxima.get("walltime") if queue is not None else None
     runtime = min(60, most // 60) if isinstance(most, int) and most >= 60 else 60
     return [
@@ -161,7 +172,7 @@ def _resources(site: SiteValues) -> list[str]:
     ]
 
 
-def _line(key: str, value: str, comment: str = "") -> str:
+def _line(key: str, value: str | float, comment: str = "") -> str:
     """Give a line of YAML, the value in quotes, which JSON and YAML share."""
     quoted = json.dumps(value).replace("\x7f", "\\u007f")
     return f"{key}: {quoted}{f' # {comment}' if comment else ''}"
