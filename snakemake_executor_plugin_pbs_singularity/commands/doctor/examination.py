@@ -245,11 +245,12 @@ def _look_at_node(
         python=Path(sys.executable),
     )
     try:
-        used = [seen.workdir, *folders.values(), *([chosen] if chosen else []), *bind_sources(seen.options)]
+        used: list[str | Path] = [seen.workdir, *folders.values(), *bind_sources(seen.options), sys.executable]
+        used += [chosen] if chosen is not None else []
         request = replace(
             probe_request(seen.settings),
             queue=seen.settings.queue or seen.named_queue,
-            site=seen.storage.of([*used, sys.executable]),
+            site=seen.storage.of(used),
         )
         probe = seen.probe = run_probe(seen.pbs, request, questions, patience, ending, say)
     except (PbsError, WorkflowError, OSError) as error:
