@@ -168,11 +168,12 @@ def _named_in(function: ast.FunctionDef) -> set[str]:
 
 def verdicts() -> list[str]:
     """Give what the code says of jobs that wait and of jobs that have failed, in every way that it knows."""
-    usage = Usage(walltime=7200, cput=60, mem=500, ncpus=2)
+    asked, more = Usage(walltime=3600, cput=60, mem=500, ncpus=2), Usage(walltime=3660, cput=61, mem=501, ncpus=3)
     ended = [
-        JobStatus(State.FINISHED, 1, cause, reason="something", deleted_by=by, used=usage, asked=usage)
+        JobStatus(State.FINISHED, 1, cause, reason="something", deleted_by=by, used=used, asked=asked)
         for cause in Cause
         for by in ("ada@login", None)
+        for used in (asked, more)
     ]
     ended += [JobStatus(State.UNKNOWN), JobStatus(State.OVER_ELSEWHERE)]
     waiting = [
