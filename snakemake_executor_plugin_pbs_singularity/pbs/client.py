@@ -106,7 +106,9 @@ def find_by_name(pbs: Pbs, name: str) -> list[str]:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # users may be kept in a directory that does not answer now
         user = None
-    return _select(pbs, name, user) or _find_array(pbs, name, user)
+    found = _select(pbs, name, user) or _find_array(pbs, name, user)
+    other = None if found else pbs.dialect.other_name(name)
+    return _select(pbs, other, user) if other is not None else found
 
 
 def _find_array(pbs: Pbs, name: str, user: str | None) -> list[str]:

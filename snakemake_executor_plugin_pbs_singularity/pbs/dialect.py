@@ -82,6 +82,10 @@ class Dialect(Protocol):
         """Give the arguments of ``qselect`` that ask for jobs: of a name, of a user, unless that is None."""
         ...
 
+    def other_name(self, name: str) -> str | None:
+        """Give the name that an old server may have a job by instead, as it takes no longer one; else None."""
+        ...
+
     def subjob_name(self, name: str, index: int) -> str | None:
         """Give the name of a subjob if ``qselect`` finds arrays by those alone; else None."""
         ...

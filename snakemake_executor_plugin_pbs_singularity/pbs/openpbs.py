@@ -25,7 +25,7 @@ from .errors import ErrorKind, PbsError
 from .ids import JOB_ID
 from .openpbs_answers import read_status, read_subjobs
 from .request import Chunk, Request
-from .submission import Submission
+from .submission import Submission, short_name
 
 __all__ = [
     "NAME",
@@ -37,6 +37,7 @@ __all__ = [
     "is_unknown_queue",
     "name_arguments",
     "other_arguments",
+    "other_name",
     "read_status",
     "read_subjobs",
     "read_version",
@@ -135,6 +136,11 @@ def name_arguments(name: str | None, user: str | None) -> list[str]:
     return ["-x", *(["-N", name] if name else []), *(["-u", user] if user else [])]
 
 
+def other_name(name: str) -> str | None:
+    """Give the name that a PBS Pro before 13 has a job by, if it is another."""
+    return None if short_name(name) == name else short_name(name)
+
+
 def subjob_name(name: str, index: int) -> str | None:
     """Give nothing: ``qselect`` gives arrays by their names, and no subjobs."""
     return None
@@ -144,10 +150,23 @@ def other_arguments(arguments: Sequence[str], answer: Answer) -> list[str] | Non
     """Leave out what an old ``qsub`` or ``qstat`` does not know, or a site without a history refuses."""
     if answer.command == "qsub":
         is_old = "invalid option" in answer.stderr and is_usage_complaint(answer)
-        return _without(arguments, "-R", "oe") if is_old and "-R" in arguments else None
+        if is_old and "-R" in arguments:
+            return _without(arguments, "-R", "oe")
+        return _with_short_name(arguments) if "illegal -N value" in answer.stderr else None
+    if answer.command == "qselect" and re.search("illegal -N value|Illegal attribute.*Job_Name", answer.stderr):
+        return _with_short_name(arguments)
     if is_usage_complaint(answer) and "-E" in arguments:
         return _without(arguments, "-E", "-w")
     return _without(arguments, "-x") if is_history_off(answer.stderr) and "-x" in arguments else None
+
+
+def _with_short_name(arguments: Sequence[str]) -> list[str] | None:
+    """Shorten the name of a job; None if there is none that is too long."""
+    if "-N" not in arguments:
+        return None
+    place = arguments.index("-N") + 1
+    name = short_name(arguments[place])
+    return None if name == arguments[place] else [*arguments[:place], name, *arguments[place + 1 :]]
 
 
 def _without(arguments: Sequence[str], *words: str) -> list[str]:

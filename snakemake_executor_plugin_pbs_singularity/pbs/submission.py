@@ -7,6 +7,8 @@ from pathlib import Path
 NAME_LIMIT = 63
 """Characters of a job name. OpenPBS takes 230 (transcript openpbs/05h2), TORQUE 256 (ck_job_name.c); ``qstat`` shows
 15, file names take 255 bytes."""
+SHORT_NAME_LIMIT = 15
+"""Characters that a PBS Pro before 13 takes."""
 NAME_TAIL = 20
 """Characters at the end of a name that are never cut: callers put what makes it unique there."""
 
@@ -44,6 +46,11 @@ def job_name(text: str) -> str:
     if len(name) > NAME_LIMIT:
         name = f"{name[: NAME_LIMIT - NAME_TAIL - 2]}..{name[-NAME_TAIL:]}"
     return name
+
+
+def short_name(name: str) -> str:
+    """Give a name for a PBS that takes 15 characters: the last 14 of it, where what makes it unique is."""
+    return name if len(name) <= SHORT_NAME_LIMIT else f"j{name[1 - SHORT_NAME_LIMIT :]}"
 
 
 def subjob_output(output: Path, index: int | str) -> Path:

@@ -31,6 +31,7 @@ __all__ = [
     "is_unknown_queue",
     "name_arguments",
     "other_arguments",
+    "other_name",
     "read_status",
     "read_subjobs",
     "read_version",
@@ -87,6 +88,11 @@ def status_arguments(ids: Collection[str], *, subjobs: bool = False) -> list[str
 def name_arguments(name: str | None, user: str | None) -> list[str]:
     """Give the arguments of ``qselect`` that ask for jobs, of exactly this name unless that is None."""
     return [*(["-N", name] if name else []), *(["-u", user] if user else [])]
+
+
+def other_name(name: str) -> str | None:
+    """Give nothing: all versions take long names."""
+    return None
 
 
 def subjob_name(name: str, index: int) -> str | None:

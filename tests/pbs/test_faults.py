@@ -138,6 +138,31 @@ def test_an_old_qsub_is_not_asked_to_throw_output_away(made_pbs: MakePbs, submis
     assert calls(pbs, "qsub")[1] == f"-N train-4f9a -j oe -o {submission.output} {submission.script}"
 
 
+LONG = "a_rule_of_many_words-0123456789"
+SHORT = "jrds-0123456789"
+TAKES_15 = f"""
+case $* in
+    *'{LONG}'*) echo 'qsub: illegal -N value' >&2; echo 'usage: qsub [-a date_time]' >&2; exit 2 ;;
+    *) echo 12.vm ;;
+esac"""
+
+
+def test_a_pbs_pro_12_is_given_a_name_that_it_takes(made_pbs: MakePbs, submission: Submission) -> None:
+    pbs = made_pbs(qsub=TAKES_15)
+    assert submit(pbs, replace(submission, name=LONG)) == "12.vm"
+    assert f"-N {SHORT} " in calls(pbs, "qsub")[1]
+
+
+def test_a_job_is_found_by_the_name_that_a_pbs_pro_12_has_it_by(made_pbs: MakePbs) -> None:
+    pbs = made_pbs(qselect=f"case $* in *'-N {SHORT} '*) echo 12.vm;; esac")
+    assert find_by_name(pbs, LONG) == ["12.vm"]
+    refusing = made_pbs(
+        qselect=f"case $* in *'-N {SHORT} '*) echo 12.vm;;"
+        " *) echo 'qselect: Illegal attribute or resource value Job_Name' >&2; exit 166;; esac"
+    )
+    assert find_by_name(refusing, LONG) == ["12.vm"]
+
+
 def test_an_option_that_is_refused_is_not_tried_again(made_pbs: MakePbs, submission: Submission) -> None:
     usage = "echo 'qsub: illegal -l value' >&2; echo 'usage: qsub [-a date_time]' >&2; exit 2"
     pbs = made_pbs(qsub=usage)

@@ -32,7 +32,7 @@ from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import (
     submit_arguments,
 )
 from snakemake_executor_plugin_pbs_singularity.pbs.openpbs_answers import parse_jobs, read_status
-from snakemake_executor_plugin_pbs_singularity.pbs.submission import NAME_TAIL, output_argument
+from snakemake_executor_plugin_pbs_singularity.pbs.submission import NAME_TAIL, output_argument, short_name
 
 from .printed import observed, transcript, wide, wrapped
 
@@ -117,6 +117,13 @@ def test_more_than_one_subjob_make_an_array(size: int, max_running: int | None, 
         "out" if size == 1 else "out-^array_index^",
         "s",
     ]
+
+
+@given(st.text(), st.text(string.ascii_lowercase + string.digits, min_size=10, max_size=14))
+def test_a_short_name_is_valid_and_ends_with_what_makes_it_unique(text: str, token: str) -> None:
+    short = short_name(job_name(f"{text}-{token}"))
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", short)
+    assert short.endswith(token)
 
 
 def test_the_id_of_a_server_on_a_port_of_its_own_is_one() -> None:
