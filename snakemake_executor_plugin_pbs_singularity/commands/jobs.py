@@ -14,6 +14,7 @@ from ..pbs import JobStatus, Pbs, PbsError, array_of, delete, find_by_name, find
 from ..text import count
 from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
 from ..tracking.run_folder import STATE
+from .place import find_settings
 from .table import print_table
 
 
@@ -119,13 +120,11 @@ def _ask(batches: Iterable[LedgerBatch], pbs: Pbs) -> list[Job]:
 
 
 def _pbs() -> Pbs:
-    """Find the PBS that a run in this shell would use."""
-    kind = os.environ.get("SNAKEMAKE_PBS_SINGULARITY_PBS", "auto")
-    if kind != "local":
-        return find_pbs(os.environ, kind)
+    """Find the PBS that a run started here would use. Raises PbsError, and ClickException for settings that are bad."""
     from ..site import with_local_pbs  # takes Snakemake's interfaces along, which are slow to import
 
-    return find_pbs(with_local_pbs(os.environ))
+    kind = find_settings({}).pbs
+    return find_pbs(with_local_pbs(os.environ) if kind == "local" else os.environ, kind)
 
 
 def _values(job: Job) -> dict[str, str]:

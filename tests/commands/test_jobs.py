@@ -111,10 +111,17 @@ def test_another_directory_can_be_named(site: Site, tmp_path: Path) -> None:
     assert site.status(waiting.pbs_job.id).state is State.FINISHED
 
 
-def test_the_local_pbs_is_found_as_a_run_finds_it(site: Site) -> None:
+@pytest.mark.parametrize("where", ["environment", "profile"])
+def test_the_pbs_is_the_one_of_a_run(where: str, site: Site) -> None:
     site.hold_back()
     waiting = site.run().start("true")
-    settings = {"SNAKEMAKE_PBS_SINGULARITY_PBS": "local", "PBS_SINGULARITY_LOCAL_HOME": str(site.local.home)}
+    settings = {"PBS_SINGULARITY_LOCAL_HOME": str(site.local.home)}
+    if where == "environment":
+        settings["SNAKEMAKE_PBS_SINGULARITY_PBS"] = "local"
+    else:
+        profile = site.workdir / "profiles/default/config.yaml"
+        profile.parent.mkdir(parents=True)
+        profile.write_text("pbs-singularity-pbs: local\n")
     assert waiting.pbs_job.id in jobs(site, PATH="/usr/bin:/bin", **settings).stdout
 
 

@@ -140,7 +140,7 @@ def _look_at_pbs(seen: Examination) -> None:
     local = settings.pbs == "local"
     environment = with_local_pbs(seen.environment) if local else seen.environment
     try:
-        found = find_pbs(environment, "auto" if local else settings.pbs)
+        found = find_pbs(environment, settings.pbs)
         seen.pbs = replace(found, time_limit=_TIME_LIMIT)
     except PbsError as error:
         seen.findings.append(problem("PBS", error.problem, error.remedy))
