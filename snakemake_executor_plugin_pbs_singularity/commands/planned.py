@@ -59,9 +59,16 @@ def plan_workflow(arguments: Sequence[str], *, whole: bool) -> Planned:
 
     Workflow = api.Workflow  # noqa: N806 - a class
     planned: list[Planned] = []
+    refused: list[str] = []
 
     def execute(workflow: Any, executor_plugin: Any, executor_settings: Any, *_: Any, **__: Any) -> None:
-        planned.append(_plan(workflow, executor_plugin, executor_settings, whole=whole))
+        _build_dag(workflow, executor_plugin, executor_settings)
+        try:
+            planned.append(_plan(workflow, whole=whole))
+        except (WorkflowError, ImageError, PbsError) as error:
+            if isinstance(error, WorkflowError) and error.rule is not None:
+                raise  # Snakemake says in which line
+            refused.append(str(error))
 
     run, Workflow.execute = Workflow.execute, execute
     given = ["--executor", "pbs-singularity", "--jobs", "1", "--nolock", "--quiet", "progress", "rules", "host"]
@@ -73,13 +80,15 @@ def plan_workflow(arguments: Sequence[str], *, whole: bool) -> Planned:
         raise click.ClickException(f"Snakemake's settings cannot be read: {error}") from error
     finally:
         Workflow.execute = run
+    if refused:
+        raise click.ClickException(refused[0])
     if not planned:
         raise click.ClickException("There is no script to show; see above.")
     return planned[0]
 
 
-def _plan(workflow: Any, executor_plugin: Any, executor_settings: Any, *, whole: bool) -> Planned:
-    """Do what ``Workflow.execute`` does up to the first job, less what changes anything. Raises WorkflowError."""
+def _build_dag(workflow: Any, executor_plugin: Any, executor_settings: Any) -> None:
+    """Do what ``Workflow.execute`` does up to the first job, less what changes anything."""
     if workflow.remote_execution_settings.envvars:
         workflow.register_envvars(*workflow.remote_execution_settings.envvars)
     workflow._executor_plugin = executor_plugin
@@ -93,7 +102,11 @@ def _plan(workflow: Any, executor_plugin: Any, executor_settings: Any, *, whole:
     )
     workflow._build_dag()
     workflow.async_run(workflow.dag.postprocess(update_needrun=False, check_initial=False))
-    dag = workflow.dag
+
+
+def _plan(workflow: Any, *, whole: bool) -> Planned:
+    """Make the tasks of a workflow. Raises WorkflowError, ImageError and PbsError for what a run would refuse."""
+    dag, settings = workflow.dag, workflow.executor_settings
     chosen = set(dag.jobs) if whole else set(dag.targetjobs)
     jobs = [job for job in _in_order(dag, chosen) if not job.is_norun]
     if not jobs:
@@ -101,13 +114,10 @@ def _plan(workflow: Any, executor_plugin: Any, executor_settings: Any, *, whole:
             "The target runs nothing itself: name a file or a rule that does, or give --all for what it needs."
         )
     executor = _Planner(workflow)
-    site = find_site(executor_settings, STATE.absolute(), os.environ, sources=Path(workflow.basedir))
+    site = find_site(settings, STATE.absolute(), os.environ, sources=Path(workflow.basedir))
     folder = RunFolder(STATE.absolute(), "by-hand")
     resolve = cache(site.resolve)
-    try:
-        tasks = tuple(make_task(job, executor, site, folder, resolve) for job in jobs)
-    except (ImageError, PbsError) as error:
-        raise WorkflowError(str(error)) from error
+    tasks = tuple(make_task(job, executor, site, folder, resolve) for job in jobs)
     return Planned(
         tasks,
         {task.token: _missing(task.job, dag) for task in tasks},

@@ -34,7 +34,13 @@ _HELP = """Print the job script of the workflow's job that makes TARGET, to read
 @click.command("script", help=_HELP)
 @click.option("-s", "--snakefile", type=click.Path(path_type=Path, exists=True), help="The Snakefile.")
 @click.option("-d", "--directory", type=click.Path(path_type=Path), help="The working directory of the workflow.")
-@click.option("--configfile", multiple=True, metavar="FILE", help="A configuration file of the workflow.")
+@click.option(
+    "--configfile",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True),
+    help="A configuration file of the workflow.",
+)
 @click.option("--config", multiple=True, metavar="NAME=VALUE", help="A value of its configuration.")
 @click.option("--all", "whole", is_flag=True, help="Also of the jobs that make what TARGET needs, done or not.")
 @click.option(

@@ -31,6 +31,10 @@ rule c:
     output: "c.txt"
     run:
         open(output[0], "w").write("run")
+rule nowhere:
+    output: "e.txt"
+    container: "no/such"
+    shell: "touch {output}"
 rule pulled:
     output: "d.txt"
     container: "docker://127.0.0.1:9/no/such:1"
@@ -148,9 +152,12 @@ def test_another_directory_and_snakefile_can_be_named(site: Site, tmp_path: Path
         (["--all"], "give --output FOLDER"),
         (["no-such-file"], "no-such-file"),
         (["--config", "x", "a.txt"], "write NAME=VALUE"),
+        (["--configfile", "no-such.yaml", "a.txt"], "'no-such.yaml' does not exist"),
+        (["nowhere"], "Rule nowhere: There is no image 'no/such'"),
     ],
 )
 def test_what_cannot_be_shown_is_said(words: list[str], said: str, site: Site) -> None:
     done = script(site, *words, fails=True)
     assert said in done.stderr
+    assert 'File "' not in done.stderr
     assert done.stdout == ""
