@@ -1,6 +1,8 @@
 """A group whose subcommands are imported when they are called, so that the others start quickly."""
 
+import errno
 import importlib
+from typing import Any
 
 import click
 
@@ -10,6 +12,16 @@ class Lazily(click.Group):
 
     lazily: dict[str, str]
     """By name, the module beside this one and the command in it: ``module:command``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; a full disk, such as that of a file that its output goes to, is said in words."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" for {error.filename}" if error.filename is not None else ""
+            raise click.ClickException(f"{error.strerror}: make room{where}.") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names of all subcommands."""

@@ -21,7 +21,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    if sys.stdout is not None:  # closed
+        Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
 
 
 def size_in_words(size: int | None) -> str:

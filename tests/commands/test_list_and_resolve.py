@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,14 @@ def test_the_profile_beside_the_snakefile_counts(site: Path) -> None:
     del own["SNAKEMAKE_PBS_SINGULARITY_LIBRARY"]
     done = call("list", "--json", "--snakefile", "../flow/Snakefile", folder=site / "work", environment=own)
     assert [(image["name"], image["used_by"]) for image in json.loads(done.stdout)] == [("mine.sif", ["a"])]
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("arguments", ["list", "list --json", "resolve bwa_0.7"])
+def test_an_output_that_takes_nothing_is_no_traceback(arguments: str, redirection: str, site: Path) -> None:
+    command = f'"{Path(sys.executable).with_name("pbs-singularity")}" images {arguments} {redirection}'
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=site / "work", env=environment(site), stderr=subprocess.PIPE, text=True
+    )
+    assert "Traceback" not in done.stderr
+    assert (redirection == ">&-") == ("No space left on device" not in done.stderr)
