@@ -24,6 +24,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from ..images import Found, ImageError, Pulls
 from ..images.options import check_options
+from ..images.runtime import check_home
 from ..pbs import PbsError
 from ..pbs.request import Request
 from ..settings import ExecutorSettings, split_options
@@ -157,6 +158,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
         request = build_request(what, asked.threads, resources, settings)
         binds = [word for bind in asked.binds for word in ("--bind", bind)]
         check_bindable(what, site.workdir)
+        check_home(site.node_runtime, site.workdir)
         check_sources(what, binds)
         options = with_gpu_options(site.container_options, binds, gpus=request.gpus)
         check_options(site.container_options, site.node_runtime, "--pbs-singularity-container-args")

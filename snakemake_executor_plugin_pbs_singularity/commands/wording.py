@@ -32,6 +32,8 @@ _PHRASES = (
     ("Snakemake's shell.executable()", "a shell as the command: sh -c '...'"),
     ("the Snakefile's envvars:", "env before the command: env NAME=VALUE COMMAND"),
     ("Give the rule", "Give it"),
+    ("or name another with --directory", "or start in another"),
+    ("or name one with --directory", "or start in one"),
     ("use {threads} of them", "use that many"),
 )
 """What has no option of its own."""

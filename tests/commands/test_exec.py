@@ -277,6 +277,23 @@ def test_a_store_that_cannot_be_made_is_told(site: Site) -> None:
     assert "--store" in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_folder_that_singularity_2_refuses_is_refused_before(site: Site) -> None:
+    os.chown(site.folder, 1, 1)
+    done = site.exec(ALPHA, "true", SNAKEMAKE_PBS_SINGULARITY_CONTAINER_VERSION="2.6.1")
+    assert done.returncode == 1
+    assert f"refuses the working directory {site.folder}: it belongs to another user" in done.stderr
+    assert "--directory" not in done.stderr
+
+
+def test_a_folder_with_a_colon_is_refused(site: Site) -> None:
+    site.folder = site.folder / "a:b"
+    site.folder.mkdir()
+    done = site.exec(ALPHA, "true")
+    assert done.returncode == 1
+    assert "Rename the folder, or start in another." in done.stderr
+
+
 def test_a_folder_that_cannot_hold_the_scripts_is_told(site: Site) -> None:
     site.pbs.out("qstat")  # the server starts without the limit
     command = ["bash", "-c", f'ulimit -f 0; exec "$@" {ALPHA} true', "bash", *EXEC]
