@@ -37,6 +37,8 @@ _PHRASES = (
     ("use {threads} of them", "use that many"),
 )
 """What has no option of its own."""
+_VIRTUAL_MEMORY = re.compile(r"Ask for more with the rule's pbs_select, such as `[^`]*`; if it [\w ]+, its queue")
+"""No option asks for it."""
 _REFERENCES = re.compile(
     rf"resources: (?P<shown>{_NAME})(?==)|the rule's (?P<listed>{_NAME}(?:(?:, | or | and |, and ){_NAME})*)"
     rf"|(?:the )?resource (?P<named>{_NAME})|(?P<before>use instead |less than )(?P<after>{_NAME})"
@@ -46,6 +48,7 @@ _REFERENCES = re.compile(
 
 def in_options(text: str) -> str:
     """Give a message with options in the place of resources: ``the rule's mem_mb`` is ``--mem``."""
+    text = _VIRTUAL_MEMORY.sub("Its queue", text)
     for phrase, said in _PHRASES:
         text = text.replace(phrase, said)
     text = _REFERENCES.sub(_in_options, text)
