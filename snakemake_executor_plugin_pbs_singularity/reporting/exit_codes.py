@@ -22,8 +22,12 @@ _NO_RUNTIME = re.compile(
 """What our script says of a runtime that the node does not have, and what a shell says."""
 _NO_SETUP = re.compile(r"The commands of --pbs-singularity-node-setup failed with (?P<status>.+) on the node ")
 """What it says of a node that the site's commands could not make ready."""
-_NO_MEMORY = re.compile(r"\bMemoryError\b|Cannot allocate memory|std::bad_alloc|OutOfMemoryError")
-"""What programs say to whom the system gives no more memory; TORQUE makes `mem` such a limit."""
+_NO_MEMORY = re.compile(
+    r"\bMemoryError\b|Cannot allocate memory|std::bad_alloc|OutOfMemoryError|fatal error: .*\bout of memory\b"
+    r"|runtime/cgo: pthread_create failed"
+)
+"""What programs say to whom the system gives no more memory; TORQUE makes `mem` such a limit. The last two are those of
+Go, in which Apptainer is written: it begins with a hundred MiB and a thread for each core."""
 _OF_THE_PROGRAM = "Its meaning is that of the command; look in the log."
 _SIGNALS = {
     signal.SIGKILL: ("it was killed (signal 9), most often because memory ran out.", ""),

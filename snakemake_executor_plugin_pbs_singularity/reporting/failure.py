@@ -1,5 +1,6 @@
 """A failed task in words: what ended it, what to do, and the last lines of its log."""
 
+import re
 from pathlib import Path
 from unicodedata import category
 
@@ -11,6 +12,8 @@ from .exit_codes import explain_code
 TAIL_LINES = 20
 """Lines of the log that a message shows."""
 _TAIL_BYTES = 16_384
+_CRASH = re.compile(r"fatal error: |runtime/cgo: |SIG[A-Z]+: ")
+_DUMP = re.compile(r"PC=0x|runtime stack:|goroutine \d+ ")
 
 
 def explain(
@@ -78,7 +81,8 @@ def failure_message(verdict: Verdict, logs: list[Path]) -> str:
 def last_lines(path: Path, most: int = TAIL_LINES) -> list[str]:
     """Give the last lines of a file, without control characters that would upset a terminal.
 
-    Only its end is read, so a log of any size will do. None are given of a file that is missing or cannot be read.
+    Only its end is read, so a log of any size will do. None are given of a file that is missing or cannot be read. Of
+    the crash of a program in Go, such as Apptainer, stacks and registers are left out: its cause comes before them.
     """
     try:
         with path.open("rb") as file:
@@ -91,4 +95,14 @@ def last_lines(path: Path, most: int = TAIL_LINES) -> list[str]:
     if size > _TAIL_BYTES and len(lines) > 1:
         lines = lines[1:]
     shown = ["".join(c if c.isprintable() or c == "\t" or category(c) == "Zs" else "�" for c in line) for line in lines]
-    return shown[-most:]
+    return _without_dump(shown)[-most:]
+
+
+def _without_dump(lines: list[str]) -> list[str]:
+    """Leave out what Go's runtime prints after the cause of its own crash, to the end (runtime/panic.go)."""
+    for at, line in enumerate(lines):
+        cause = lines[at : at + 4]
+        dump = next((index for index, after in enumerate(cause) if _DUMP.match(after)), None)
+        if _CRASH.match(line) and dump is not None:
+            return [*lines[:at], *filter(None, cause[:dump])]
+    return lines

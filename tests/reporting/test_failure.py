@@ -1,5 +1,6 @@
 """What a person reads of a failed task."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +162,48 @@ def test_the_text_of_any_language_is_shown_as_it_is(text: str, tmp_path_factory:
     log = tmp_path_factory.getbasetemp() / "text.log"
     log.write_text(text)
     assert "".join(last_lines(log)) == text
+
+
+def test_of_a_runtime_that_crashes_for_lack_of_memory_the_cause_is_shown_and_explained(
+    library: Path, container_environment: dict[str, str], is_version_2: bool, tmp_path: Path
+) -> None:
+    if is_version_2:
+        pytest.skip("Singularity 2 needs hardly any memory")
+    log = tmp_path / "log"
+    command = 'ulimit -d 51200; exec apptainer exec "$0" true'  # KiB, as TORQUE does it
+    with log.open("w") as output:
+        output.write("before\n")
+        output.flush()
+        done = subprocess.run(
+            ["sh", "-c", command, library / "tools/beta.sif"],
+            env=container_environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        )
+    assert len(log.read_text().splitlines()) > TAIL_LINES
+    first, cause = last_lines(log)
+    assert first == "before"
+    assert "out of memory" in cause
+    assert "it was given no more memory" in said(done.returncode, None, image=library / "tools/beta.sif", log=log)
+
+
+def test_a_thread_that_cannot_be_had_is_a_lack_of_memory(tmp_path: Path) -> None:
+    """What Apptainer 1.4.5 prints within a TORQUE's mem=100mb."""
+    log = tmp_path / "log"
+    said_by_go = "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\n"
+    registers = "".join(f"r{number}     0x0\n" for number in range(16))
+    log.write_text(
+        f"{said_by_go}PC=0x7ff526ec9d0c m=0 sigcode=18446744073709551610\n\ngoroutine 0 [idle]:\n{registers}"
+    )
+    assert last_lines(log) == said_by_go.splitlines()
+    assert "it was given no more memory" in said(2, None, log=log)
+
+
+def test_where_a_program_fails_by_itself_its_stack_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("panic: no input\n\ngoroutine 1 [running]:\nmain.main()\n\t/a.go:3 +0x1d\nexit status 2\n")
+    assert last_lines(log) == log.read_text().splitlines()
 
 
 @pytest.fixture
