@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,19 +171,14 @@ class _Job:
         pause = _QUICKEST
         while ending.signal is None:
             record = next((found for _, found in read_records(self._folder, self._token.__eq__)), None)
-            try:
-                has_come = [follower.copy() for follower in followers]
-            except OSError as error:  # nobody takes it any more, the terminal is gone, or a disk is full
-                if not isinstance(error, BrokenPipeError):
-                    say(f"What the job writes is not taken here, so the job is deleted: {error.strerror}.")
-                ending.signal = signal.SIGPIPE
-                break
+            has_come = _copy(followers, ending)
             if record is not None:
                 return record
             looks.look()
             if judge(looks.status, looks.seconds_over, _GRACE) is not None:
-                break
-            pause = _QUICKEST if any(has_come) else min(pause * 1.2, _SLOWEST)
+                _copy(followers, ending)  # it may have ended while PBS was asked
+                return None
+            pause = _QUICKEST if has_come else min(pause * 1.2, _SLOWEST)
             ending.sleep(pause)
         return None
 
@@ -200,6 +196,18 @@ class _Job:
         if is_ended:
             return (record.exit_status if record is not None else 0) or _ENDED_BY_PBS
         return (status.exit_status if status is not None else 0) or _LOST
+
+
+def _copy(followers: Sequence[Follower], ending: Ending) -> bool:
+    """Copy what has come; tell whether anything has. Where nobody takes it any more, that is to end the job."""
+    try:
+        has_come = [follower.copy() for follower in followers]
+    except OSError as error:  # the reader is gone, the terminal is, or a disk is full
+        if not isinstance(error, BrokenPipeError):
+            say(f"What the job writes is not taken here, so the job is deleted: {error.strerror}.")
+        ending.signal = signal.SIGPIPE
+        return False
+    return any(has_come)
 
 
 def _redirected(script: Path, source: Path, out: Path, err: Path) -> str:

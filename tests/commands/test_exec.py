@@ -126,6 +126,28 @@ def test_a_command_that_is_not_in_the_image_is_127(site: Site) -> None:
     assert "not found" in done.stderr
 
 
+def test_the_last_words_of_a_job_come_that_ends_while_pbs_is_asked(site: Site, tmp_path: Path) -> None:
+    front = tmp_path / "front"
+    front.mkdir()
+    (front / "qstat").write_text(
+        f"""#!/bin/sh
+case " $* " in *" -x "*)
+    : >'{site.folder}/go'
+    until grep -q words '{site.folder}'/.pbs-singularity-*/out; do sleep 0.1; done
+    '{site.pbs.bin}/qdel' $('{site.pbs.bin}/qselect')
+    while [ -n "$('{site.pbs.bin}/qselect')" ]; do sleep 0.1; done
+esac
+exec '{site.pbs.bin}/qstat' "$@"
+"""
+    )
+    (front / "qstat").chmod(0o755)
+    for name in ("qsub", "qdel", "qselect"):
+        (front / name).symlink_to(site.pbs.bin / name)
+    command = "until [ -e go ]; do sleep 0.1; done; rm go; echo last words; sleep 60"
+    done = site.exec(ALPHA, "--", "sh", "-c", command, PATH=f"{front}{os.pathsep}{site.environment['PATH']}")
+    assert (done.returncode, done.stdout) == (143, "last words\n"), done.stderr
+
+
 def test_a_deleted_job_is_told_in_words(site: Site) -> None:
     process = site.start(ALPHA, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None
