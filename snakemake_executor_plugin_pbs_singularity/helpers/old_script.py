@@ -74,7 +74,8 @@ def pbs_script(path: str | Path) -> OldScript:
     The path is relative to the working directory. Both notations are read: `-l select=1:ncpus=4:mem=8gb` and TORQUE's
     `-l nodes=1:ppn=4,mem=8gb`, where mem is that of all nodes and is divided among them. What is simple becomes
     `mem_mb`, `gpu`, `nodes` and `tasks`, which other executors know too; what is not, such as properties of nodes,
-    becomes `pbs_select`. Names of jobs, places of logs and the like are left out; Snakemake's log says so.
+    becomes `pbs_select`, and `pbs_nodes` for a TORQUE if it was written for one. Names of jobs, places of logs and the
+    like are left out; Snakemake's log says so.
 
     Raises WorkflowError with file and line for what cannot be read, or cannot be meant.
     """
@@ -189,6 +190,10 @@ def _fill(values: dict[str, Value], wanted: dict[str, _Option], extra: list[str]
         else:
             extra += ["-l", f"{name}={option.value}"]
     threads = _fill_chunks(values, chunks) if chunks else 1
+    if "pbs_select" in values and (nodes := wanted.get("nodes")):
+        values["pbs_nodes"] = word(nodes.value, nodes.where)
+        if mem := chunks[0].wanted.get("mem"):
+            values["mem_mb"] = mebibytes(mem, nodes.where)  # TORQUE's nodes say nothing of it
     if "nodes" in values:
         values.setdefault("pbs_place", "free")  # as PBS places what a script says nothing of
     return threads

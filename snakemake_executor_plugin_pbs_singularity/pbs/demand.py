@@ -1,7 +1,7 @@
 """What a request comes to in numbers, whichever words it is written in. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .amounts import parse_amount
 from .request import Request
@@ -42,7 +42,9 @@ def demand_of(request: Request, *, torque: bool, tasks: int = 1) -> Demand:
     """Give what a request asks for, for so many tasks one after the other."""
     walltime = request.walltime and request.walltime * tasks
     if torque and request.nodes:
-        return Demand(parse_nodes(request.nodes), walltime)
+        parts = parse_nodes(request.nodes)
+        mem = max((chunk.mem_mb for chunk in request.chunks), default=0) or None  # it is no part of `nodes`
+        return Demand(parts and tuple(replace(part, mem=mem) for part in parts), walltime)
     if not torque and request.select:
         return Demand(parse_select(request.select, request.gpu_model_resource), walltime, request.place or "")
     parts = tuple(

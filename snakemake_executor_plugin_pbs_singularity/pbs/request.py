@@ -28,7 +28,7 @@ class Request:
     select: str | None = None
     """The same in OpenPBS's own words (``-l select=``), instead of the chunks."""
     nodes: str | None = None
-    """The same in TORQUE's own words (``-l nodes=``), instead of the chunks."""
+    """The same in TORQUE's own words (``-l nodes=``), instead of the chunks but for their memory."""
     gpu_model: str | None = None
     gpu_model_resource: str = "gpu_model"
     """What an OpenPBS site calls the resource of nodes that says which GPUs they have."""

@@ -3,6 +3,7 @@
 A name such as qsub_functions.c is a file of the source of TORQUE 6.1.3.
 """
 
+from .demand import demand_of
 from .errors import ErrorKind, PbsError
 from .request import Chunk, Request
 
@@ -15,11 +16,12 @@ def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
     """Give the arguments of ``qsub`` that ask for this, for so many tasks one after the other.
 
     A chunk is ``nodes=COUNT:ppn=NCPUS``, and ``ppn`` is all that TORQUE knows of cores and processes: PBS_NODEFILE
-    lists a node ``ppn`` times, whatever ``mpiprocs`` is. ``mem`` is that of the whole job. ``select``, ``ncpus`` and
+    lists a node ``ppn`` times, whatever ``mpiprocs`` is. ``mem`` is that of the whole job, so it stands beside a
+    request's own ``nodes`` too. ``select``, ``ncpus`` and
     ``place`` would be taken, and mean nothing (transcript torque/22). Raises PbsError for what it cannot be asked.
     """
     walltime = request.walltime and request.walltime * tasks
-    mem = 0 if request.nodes else sum(chunk.count * chunk.mem_mb for chunk in request.chunks)
+    mem = sum(part.count * (part.mem or 0) for part in demand_of(request, torque=True).parts or ())
     options = [
         ("-l", f"nodes={nodes_of(request)}"),
         ("-l", mem and f"mem={mem}mb"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake_executor_plugin_pbs_singularity import pbs_script
-from snakemake_executor_plugin_pbs_singularity.pbs.openpbs import request_arguments
+from snakemake_executor_plugin_pbs_singularity.pbs import openpbs, torque
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 from snakemake_executor_plugin_pbs_singularity.tasks.request import build_request
 
@@ -22,9 +22,9 @@ def old(tmp_path, monkeypatch):
     return read
 
 
-def asked(script):
+def asked(script, dialect=openpbs):
     """Give the arguments of qsub for a rule with the script's resources and threads."""
-    return " ".join(request_arguments(build_request("rule", script.threads, script, ExecutorSettings())))
+    return " ".join(dialect.request_arguments(build_request("rule", script.threads, script, ExecutorSettings())))
 
 
 def test_torques_notation_and_openpbs_come_to_the_same(old):
@@ -62,6 +62,19 @@ def test_torques_notation_and_openpbs_come_to_the_same(old):
 )
 def test_pbs_is_asked_for_what_the_script_asked_for(old, line, arguments):
     assert asked(old(f"#PBS -l {line}")) == arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("nodes=2:ppn=4,mem=16gb", "-l nodes=2:ppn=4 -l mem=16384mb"),
+        ("nodes=1:fat:ppn=8,mem=1gb", "-l nodes=1:fat:ppn=8 -l mem=1024mb"),
+        ("nodes=1:ppn=8+2:ppn=4", "-l nodes=1:ppn=8+2:ppn=4"),
+        ("nodes=3:green:ppn=2+2:red,mem=5gb", "-l nodes=3:green:ppn=2+2:red -l mem=5120mb"),
+    ],
+)
+def test_a_torque_is_asked_for_what_the_script_asked_it_for(old, line, arguments):
+    assert asked(old(f"#PBS -l {line}"), torque) == arguments
 
 
 def test_what_qsub_takes_as_it_is_is_passed_on(old):

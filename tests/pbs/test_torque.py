@@ -272,8 +272,9 @@ def test_a_gpu_model_is_a_feature_of_nodes() -> None:
     assert nodes(Chunk(1, 1, ngpus=1), gpu_model="v100") == "-l nodes=1:ppn=1:gpus=1:v100"
 
 
-def test_nodes_in_torques_own_words_are_given_as_they_are() -> None:
-    assert nodes(Chunk(1, 4, mem_mb=500), nodes="2:fast:ppn=8") == "-l nodes=2:fast:ppn=8"
+def test_nodes_in_torques_own_words_are_given_as_they_are_with_memory_for_each() -> None:
+    assert nodes(Chunk(1, 4), nodes="2:fast:ppn=8") == "-l nodes=2:fast:ppn=8"
+    assert nodes(Chunk(1, 4, mem_mb=500), nodes="2:fast:ppn=8+node7") == "-l nodes=2:fast:ppn=8+node7 -l mem=1500mb"
 
 
 @pytest.mark.parametrize(("place", "flags"), [("excl", " -n"), ("scatter:excl", " -n"), ("scatter", ""), (None, "")])
