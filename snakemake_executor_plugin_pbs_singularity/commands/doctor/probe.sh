@@ -29,6 +29,7 @@ is_late() { [ "$(date +%s)" -ge "$((_pbs_began + _pbs_patience))" ]; }
 
 begin() {
     _pbs_began=$(date +%s)
+    _pbs_node_path=$PATH
     say host "$(uname -n)"
     say kernel "$(uname -sr)"
     say shell "${SHELL-}"
@@ -160,8 +161,10 @@ setup() { # COMMANDS: tried apart first, as a failing `.` ends the shell that it
 runtime() { # COMMAND...: the first that is there
     _pbs_runtime=
     for _pbs_command; do
-        _pbs_runtime=$(command -v "$_pbs_command" 2>/dev/null) && [ -n "$_pbs_runtime" ] && break
-        _pbs_runtime=
+        if has_runtime "$_pbs_command" >/dev/null 2>&1; then
+            _pbs_runtime=$(command -v "$_pbs_command")
+            break
+        fi
     done
     say runtime "$_pbs_runtime"
     [ -n "$_pbs_runtime" ] || return 0
