@@ -28,8 +28,10 @@ SHELLS = [
 ]
 
 
-def run_script(shell: list[str], meeting: Meeting, questions: Questions, *, answer: bool = True) -> NodeFacts:
-    """Run the job script as a node would, with this process answering it."""
+def run_script(
+    shell: list[str], meeting: Meeting, questions: Questions, *, answer: bool = True, path: str = "/usr/bin:/bin"
+) -> NodeFacts:
+    """Run the job script as a node would that has this PATH, with this process answering it."""
     meeting.script.write_text(probe._script(questions, meeting), errors="surrogateescape")
     with meeting.output.open("w") as output:
         process = subprocess.Popen(
@@ -37,7 +39,7 @@ def run_script(shell: list[str], meeting: Meeting, questions: Questions, *, answ
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin", "PBS_JOBID": "1.vm", "SHELL": "/bin/tcsh"},
+            env={"PATH": path, "PBS_JOBID": "1.vm", "SHELL": "/bin/tcsh"},
             cwd="/",
         )
         while process.poll() is None:
@@ -102,6 +104,16 @@ def test_setup_that_ends_the_shell_ends_nothing_else(shell: list[str], tmp_path:
     assert facts.setup_status
     assert "/nowhere" in facts.setup_said
     assert facts.runtime == ""
+
+
+def test_a_runtime_on_the_path_of_the_node_is_found_as_by_tasks(tmp_path: Path) -> None:
+    command = fake_runtime(tmp_path, "2.6.1-dist")
+    with make_meeting(tmp_path) as meeting:
+        environment = {"PATH": "/usr/bin:/bin"}
+        questions = Questions(tmp_path, environment, None, ("singularity",), container="container_runtime")
+        facts = run_script(["dash"], meeting, questions, path=f"{tmp_path}:/usr/bin:/bin")
+    assert facts.runtime == str(command)
+    assert facts.container_said == "container-runs"
 
 
 def test_setup_has_module_as_tasks_do(tmp_path: Path) -> None:
