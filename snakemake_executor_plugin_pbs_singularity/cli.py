@@ -134,13 +134,15 @@ def _show_status(home: Path, folder: Path) -> None:
     click.echo(f"folder:   {home}")
     click.echo(f"commands: {folder}")
     for name, value in vars(load(home)).items():
-        click.echo(f"{name} = {'(as the machine has it)' if value is None else _plain(value)}")
+        click.echo(f"{name} = {'(as the machine has it)' if value is None else json.dumps(value, default=_plain)}")
     if running:
         subprocess.run([folder / "qstat"], check=False, timeout=60, env=dict(os.environ))
 
 
-def _plain(value: object) -> object:
-    return {name: vars(queue) for name, queue in value.items()} if isinstance(value, Mapping) else value
+def _plain(value: object) -> dict[str, object]:
+    """Give a mapping or a queue as JSON has it."""
+    given = value if isinstance(value, Mapping) else vars(value)
+    return {name: one for name, one in given.items() if one is not None}
 
 
 def _run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:

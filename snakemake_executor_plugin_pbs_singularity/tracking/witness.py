@@ -112,8 +112,9 @@ def judge(status: JobStatus | None, seconds_over: float, grace: float, *, bundle
 def was_untouched(over: Over, token: str, unended: Sequence[str]) -> bool:
     """Tell whether a task of a bundle without a record has never begun, so that it can be submitted again.
 
-    PBS ended the bundle, for a limit or as its node was lost, while the first of the tasks without a record ran.
-    What somebody deleted is deleted whole; and where PBS says that the job ended by itself, records are lost.
+    PBS ended the bundle, for a limit or a fault that is not its own, while the first of the tasks without a record
+    ran. What somebody deleted is deleted whole; a node that was lost may still run the rest; and where PBS says that
+    the job ended by itself, records are lost.
     """
     was_cut_short = over.status is not None and over.status.was_cut_short
     return over.record is None and was_cut_short and token != unended[0]

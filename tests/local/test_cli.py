@@ -55,6 +55,18 @@ def test_settings_are_changed_and_shown(pbs: LocalPbs) -> None:
     assert "resources_available.ncpus = 3" in pbs.out("pbsnodes -a")
 
 
+def test_the_settings_that_are_shown_can_be_set(pbs: LocalPbs) -> None:
+    queues = {"day": {"max_walltime": 60, "acl_users": ["joan"], "resources_max": {"mem": "4gb"}}}
+    pbs.set(queues=queues, face="torque", ncpus=2)
+    shown = cli(pbs, "--status").stdout
+    settings = [line.replace(" = ", "=", 1) for line in shown.splitlines() if " = " in line and "machine" not in line]
+    pbs.set(queues=None, face=None, ncpus=None)
+
+    done = cli(pbs, *(word for setting in settings for word in ("--set", setting)), "--status")
+
+    assert (done.returncode, done.stdout) == (0, shown)
+
+
 def test_a_wrong_setting_is_one_line_of_error(pbs: LocalPbs) -> None:
     done = cli(pbs, "--set", "ncpus=lots")
 
