@@ -235,6 +235,11 @@ def test_what_no_node_can_run_is_no_problem_where_nodes_may_come(site: Site) -> 
     assert site.doctor("--no-probe", SNAKEMAKE_PBS_SINGULARITY_NEVER_RUN_MINUTES="0")["jobs go to"][0] == "ok"
 
 
+def test_a_queue_of_another_server_is_told_as_such(site: Site) -> None:
+    level, said, _ = site.doctor("--no-probe", "--queue", "workq@elsewhere")["jobs go to"]
+    assert (level, said) == ("ok", "workq@elsewhere, a queue of another server.")
+
+
 def test_each_queue_is_told_with_its_limits(site: Site) -> None:
     site.local.set(queues={"workq": {}, "short": {"max_walltime": 7200}, "old": {"enabled": False}})
     found = site.doctor("--no-probe")

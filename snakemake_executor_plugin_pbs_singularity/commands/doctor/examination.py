@@ -14,6 +14,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from ...images import ImageError, Runtime, find_runtime
 from ...images.nodes import Nodes, check_nodes, node_runtime
 from ...pbs import Pbs, PbsError, Placement, find_pbs
+from ...pbs.placement import is_elsewhere
 from ...pbs.request import Request
 from ...pbs.survey import Survey
 from ...settings import DEFAULT_LIBRARY, ExecutorSettings, container_options, library_folders
@@ -168,7 +169,10 @@ def _look_at_queues(seen: Examination, survey: Survey) -> None:
         placement = Placement(request.queue) if seen.settings.leave_queues else survey.place(request)
         seen.named_queue = placement.queue
         seen.queue = placement.queue or server.default_queue
-        seen.findings.append(pbs_findings.judge_target(seen.queue, queues, server.default_queue))
+        if placement.queue is not None and is_elsewhere(placement.queue, server):
+            seen.findings.append(ok("jobs go to", f"{placement.queue}, a queue of another server."))
+        else:
+            seen.findings.append(pbs_findings.judge_target(seen.queue, queues, server.default_queue))
     except PbsError as error:
         seen.findings.append(problem("jobs go to", error.problem, error.remedy))
     except WorkflowError as error:
