@@ -191,7 +191,7 @@ rule full:
 
 rule nodes:
     output: "nodes"
-    resources: pbs_nodes="1:ppn=3", pbs_extra="-h"
+    resources: pbs_nodes="1:ppn=3", mem_mb=50, pbs_extra="-h"
     shell: "touch {output}"
 """
 
@@ -213,5 +213,6 @@ def test_what_a_rule_asks_for_reaches_torque(environment: dict[str, str], tmp_pa
         ("full", "Mail_Points", "n"),
         ("full", "Rerunable", "False"),
         ("nodes", "Resource_List.nodes", "1:ppn=3"),
+        ("nodes", "Resource_List.mem", "50mb"),
     ]
     assert [(rule, name, told[rule][name]) for rule, name, _ in wanted] == wanted
