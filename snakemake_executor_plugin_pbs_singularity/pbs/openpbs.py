@@ -237,7 +237,7 @@ pbs_error.h). With these it is certain that nothing was submitted."""
 
 _UNREACHABLE_WORDS = re.compile(
     r"pbs_iff|\bmunge[_ ]|authenticat|background qsub|protocol error|request protocol|end of file|timed? ?out"
-    r"|connection reset|broken pipe",
+    r"|connection reset|broken pipe|server shutting down|no free connections|connection table full|failed to save job",
     re.IGNORECASE,
 )
 _UNREACHABLE_REMEDY = (

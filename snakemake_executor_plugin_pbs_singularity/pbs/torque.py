@@ -163,7 +163,7 @@ REFUSALS = {
 _ROOT = "Start as a user: TORQUE's `qsub` refuses root."
 _UNREACHABLE_WORDS = re.compile(
     r"cannot connect to server|trqauthd|timed? ?out|end of file|(?:in|to|from|on) socket|socket (?:close|information)"
-    r"|too busy|shutting down|protocol error|request protocol|cannot resolve|can not resolve",
+    r"|too busy|shutting down|no free connections|protocol error|request protocol|cannot resolve|can not resolve",
     re.IGNORECASE,
 )
 _UNREACHABLE_REMEDY = (

@@ -241,13 +241,15 @@ LOST = {
             "Connection reset by peer",
         ),
         *("pbs_iff: error returned: 15010", "munge_encode failed", "Bad DIS based Request Protocol", "Broken pipe"),
-        *("Connection timed out", "authentication failed"),
+        *("Connection timed out", "authentication failed", "Server connection table full", "No free connections"),
+        "Request not allowed: Server shutting down",
+        "Failed to save job/resv, refer server logs for details",
     ],
     torque: [
         *("submit error (Time out)", "submit error (Batch protocol error)", "submit error (Premature End of File)"),
         *("submit error (Error reading data from socket)", "submit error (Socket close detected)"),
         "submit error (Pbs Server is currently too busy to service this request. Please retry this request.)",
-        "submit error (Request not allowed: Server shutting down)",
+        *("submit error (Request not allowed: Server shutting down)", "submit error (No free connections)"),
         "submit error (Bad DIS based Request Protocol)",
         "submit error (Unable to get connection to socket)",
         "submit error (trqauthd unable to authenticate. User or PID of calling process not found or does not match)",
@@ -256,7 +258,7 @@ LOST = {
 
 
 @BOTH
-def test_a_connection_that_broke_is_no_refusal(dialect: Any) -> None:
+def test_a_connection_that_broke_and_a_server_that_cannot_now_are_no_refusal(dialect: Any) -> None:
     for words in LOST[dialect]:
         said = answer(dialect, "qsub", exit_code=237, stderr=f"qsub: {words}")
         assert not dialect.is_refusal(said)
