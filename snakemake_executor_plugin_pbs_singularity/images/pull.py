@@ -35,7 +35,7 @@ from .failures import PassingError, explain
 from .group import Watch, bytes_handled, run_group
 from .lockfile import LockedImage
 from .nodes import of_store
-from .record import now, record_path, runtime_words, write_record
+from .record import now, record_path, write_record
 from .reference import UriReference, parse_reference
 from .registry_name import fixed_digest
 from .room import check_room
@@ -274,7 +274,7 @@ def _accept(image: Path, reference: UriReference) -> ImageKind:
 def _note_down(image: Path, destination: Path, reference: UriReference, digest: str | None, runtime: Runtime) -> None:
     """Keep what an image is, before it has its final name: what is there is always known."""
     size = image.stat().st_size
-    record = LockedImage(reference.shown, digest, file_checksum(image), size, now(), runtime_words(runtime))
+    record = LockedImage(reference.shown, digest, file_checksum(image), size, now(), runtime.name)
     write_record(image, record, 0o600 | destination.parent.stat().st_mode & 0o044)
     record_path(image).replace(record_path(destination))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from .errors import ImageError
 from .lockfile import VERSION, LockedImage, as_toml, read_lock, write_text
-from .runtime import Runtime
 
 
 def record_path(image: Path) -> Path:
@@ -27,11 +26,6 @@ def write_record(image: Path, record: LockedImage, mode: int) -> None:
     write_text(
         record_path(image), f"# What the image beside this file is.\nversion = {VERSION}\n{as_toml(record)}", mode
     )
-
-
-def runtime_words(runtime: Runtime) -> str:
-    """Give a runtime without its path, which differs from machine to machine."""
-    return f"{runtime.product.value} {'.'.join(map(str, runtime.version))}"
 
 
 def now() -> datetime:

@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 
 from snakemake_executor_plugin_pbs_singularity.images.lockfile import LockedImage
-from snakemake_executor_plugin_pbs_singularity.images.record import (
-    read_record,
-    record_path,
-    runtime_words,
-    write_record,
-)
-from snakemake_executor_plugin_pbs_singularity.images.runtime import Product, Runtime
+from snakemake_executor_plugin_pbs_singularity.images.record import read_record, record_path, write_record
 
 RECORD = LockedImage("docker://a", None, "0" * 64, 1, datetime(2026, 1, 1, tzinfo=UTC), "Singularity 2.6.1")
 
@@ -32,7 +26,3 @@ def test_a_record_that_is_missing_or_damaged_is_none(tmp_path: Path, contents: b
     if contents is not None:
         record_path(tmp_path / "a.sif").write_bytes(contents)
     assert read_record(tmp_path / "a.sif") is None
-
-
-def test_a_runtime_is_noted_without_its_path() -> None:
-    assert runtime_words(Runtime(Path("/opt/apptainer"), Product.APPTAINER, (1, 4, 5))) == "Apptainer 1.4.5"
