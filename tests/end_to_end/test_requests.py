@@ -4,6 +4,7 @@ The jobs are held by ``pbs_extra="-h"``, so that PBS tells all about them while 
 """
 
 import json
+import re
 import shlex
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from . import harness
-from .harness import Submitted, qstat, write
+from .harness import Submitted, pbs_command, qstat, write
 
 WORKFLOW = """
 envvars: "DECLARED"
@@ -186,7 +187,7 @@ rule plain:
 rule full:
     output: "full"
     resources:
-        pbs_queue="batch", pbs_account="account of rule", pbs_place="scatter:excl", pbs_extra="-h -p 7 -m n -r n"
+        pbs_queue="DEFAULT_QUEUE", pbs_account="account of rule", pbs_place="scatter:excl", pbs_extra="-h -p 7 -m n -r n"
     shell: "touch {output}"
 
 rule nodes:
@@ -199,7 +200,8 @@ rule nodes:
 def test_what_a_rule_asks_for_reaches_torque(environment: dict[str, str], tmp_path: Path) -> None:
     if not harness.is_torque(environment):
         pytest.skip("its rules ask in TORQUE's words")
-    folder = write(tmp_path, {"Snakefile": TORQUE})
+    (queue,) = re.findall(r"default_queue = (\S+)", pbs_command(environment, "qstat", "-B", "-f").stdout)
+    folder = write(tmp_path, {"Snakefile": TORQUE.replace("DEFAULT_QUEUE", queue)})
     with harness.start(folder, harness.pbs_options(), environment) as running:
         jobs = running.wait_for_jobs(3)
         told = {label: qstat(environment, job.pbs_id) for label, job in jobs.items()}
@@ -207,7 +209,7 @@ def test_what_a_rule_asks_for_reaches_torque(environment: dict[str, str], tmp_pa
         ("plain", "Resource_List.nodes", "1:ppn=2"),
         ("plain", "Resource_List.mem", "300mb"),
         ("plain", "Resource_List.walltime", "02:00:00"),
-        ("full", "queue", "batch"),
+        ("full", "queue", queue),
         ("full", "Account_Name", "account of rule"),
         ("full", "Priority", "7"),
         ("full", "Mail_Points", "n"),
