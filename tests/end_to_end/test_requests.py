@@ -187,7 +187,7 @@ rule plain:
 rule full:
     output: "full"
     resources:
-        pbs_queue="DEFAULT_QUEUE", pbs_account="account of rule", pbs_place="scatter:excl", pbs_extra="-h -p 7 -m n -r n"
+        pbs_queue="DEFAULT", pbs_account="account of rule", pbs_place="scatter:excl", pbs_extra="-h -p 7 -m n -r n"
     shell: "touch {output}"
 
 rule nodes:
@@ -201,7 +201,7 @@ def test_what_a_rule_asks_for_reaches_torque(environment: dict[str, str], tmp_pa
     if not harness.is_torque(environment):
         pytest.skip("its rules ask in TORQUE's words")
     (queue,) = re.findall(r"default_queue = (\S+)", pbs_command(environment, "qstat", "-B", "-f").stdout)
-    folder = write(tmp_path, {"Snakefile": TORQUE.replace("DEFAULT_QUEUE", queue)})
+    folder = write(tmp_path, {"Snakefile": TORQUE.replace("DEFAULT", queue)})
     with harness.start(folder, harness.pbs_options(), environment) as running:
         jobs = running.wait_for_jobs(3)
         told = {label: qstat(environment, job.pbs_id) for label, job in jobs.items()}
