@@ -46,7 +46,7 @@ def demand_of(request: Request, *, torque: bool, tasks: int = 1) -> Demand:
         mem = max((chunk.mem_mb for chunk in request.chunks), default=0) or None  # it is no part of `nodes`
         return Demand(parts and tuple(replace(part, mem=mem) for part in parts), walltime)
     if not torque and request.select:
-        return Demand(parse_select(request.select, request.gpu_model_resource), walltime, request.place or "")
+        return Demand(parse_select(request.select, request.gpu_model_resource), walltime, request.placing or "")
     parts = tuple(
         Part(
             chunk.count,
@@ -58,8 +58,7 @@ def demand_of(request: Request, *, torque: bool, tasks: int = 1) -> Demand:
         )
         for chunk in request.chunks
     )
-    several = sum(part.count for part in parts) > 1
-    return Demand(parts, walltime, request.place or ("scatter" if several else ""))
+    return Demand(parts, walltime, request.placing or "")
 
 
 def parse_select(text: str, gpu_model_resource: str = "gpu_model") -> tuple[Part, ...] | None:

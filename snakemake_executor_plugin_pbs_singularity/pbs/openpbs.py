@@ -69,12 +69,10 @@ def request_arguments(request: Request, tasks: int = 1) -> tuple[str, ...]:
             "Write it for OpenPBS as pbs_select, such as pbs_select='2:ncpus=4:mem=8gb'; a rule may have both.",
         )
     walltime = request.walltime and request.walltime * tasks
-    nodes = 0 if request.select else sum(chunk.count for chunk in request.chunks)
-    place = request.place or ("scatter" if nodes > 1 else None)
     options = [
         ("-l", f"select={request.select or select_of(request)}"),
         ("-l", walltime and f"walltime={walltime}"),
-        ("-l", place and f"place={place}"),
+        ("-l", request.placing and f"place={request.placing}"),
         *(("-l", f"{name}={value}") for name, value in request.site),
         ("-q", request.queue),
         ("-A", request.account),

@@ -52,6 +52,12 @@ class Request:
         return max([*(chunk.ngpus for chunk in self.chunks), *map(int, named)], default=0)
 
     @property
+    def placing(self) -> str | None:
+        """Give how OpenPBS is asked to place it; None leaves that to PBS."""
+        several = not self.select and sum(chunk.count for chunk in self.chunks) > 1
+        return self.place or ("scatter" if several else None)
+
+    @property
     def allows_arrays(self) -> bool:
         """Tell whether it may be an array's: OpenPBS refuses those that must not be run again (`qsub -r n`)."""
         return ("-r", "n") not in pairwise(self.extra)
