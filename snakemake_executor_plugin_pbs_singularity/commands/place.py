@@ -250,15 +250,22 @@ def _profile_settings(environment: Mapping[str, str], sources: Path) -> dict[str
 
 
 def _profile_file(name: str) -> Path | None:
-    """Give the file of a profile: ``config.yaml``, ``profile.yaml``, or for a version such as ``config.v9+.yaml``."""
+    """Give the file of a profile that is named by its path, or by its name among the user's or the site's."""
     from platformdirs import site_config_path, user_config_path
 
     for profile in (Path(name), user_config_path("snakemake") / name, site_config_path("snakemake") / name):
         if profile.is_file():
             return profile
         if profile.is_dir():
-            found = ((_PROFILE_FILE.fullmatch(file.name), file) for file in profile.iterdir())
-            files = [(int(match[1] or 0), file) for match, file in found if match is not None]
-            known = int(version("snakemake").partition(".")[0])
-            return max((pair for pair in files if pair[0] <= known), default=(0, None))[1]
+            return profile_in(profile)
     return None
+
+
+def profile_in(folder: Path) -> Path | None:
+    """Give the file of a profile: ``config.yaml``, ``profile.yaml``, or for a version such as ``config.v9+.yaml``."""
+    if not folder.is_dir():
+        return None
+    found = ((_PROFILE_FILE.fullmatch(file.name), file) for file in folder.iterdir())
+    files = [(int(match[1] or 0), file) for match, file in found if match is not None]
+    known = int(version("snakemake").partition(".")[0])
+    return max((pair for pair in files if pair[0] <= known), default=(0, None))[1]

@@ -462,6 +462,16 @@ def test_a_profile_that_is_there_stays_unless_forced(site: Site) -> None:
     assert "executor: pbs-singularity" in file.read_text()
 
 
+def test_the_profile_takes_the_place_of_the_one_that_snakemake_reads(site: Site) -> None:
+    folder = site.workdir / "profiles/default"
+    folder.mkdir(parents=True)
+    (folder / "profile.v9+.yaml").write_text("jobs: 1\n")
+    assert "profile.v9+.yaml is there already" in site.call("--no-probe", "--write-profile", fails=True).stderr
+    site.call("--no-probe", "--write-profile", "--force")
+    assert [file.name for file in folder.iterdir()] == ["profile.v9+.yaml"]
+    assert "executor: pbs-singularity" in (folder / "profile.v9+.yaml").read_text()
+
+
 def test_help_says_what_it_does(site: Site) -> None:
     said = site.call("--help").stdout
     for words in ("--no-probe", "--write-profile", "--wait", "Ends with 0 if workflows will run"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..ending import Ending
-from ..place import find_settings, json_option, library_option, store_option
+from ..place import find_settings, json_option, library_option, profile_in, store_option
 from .findings import has_problem
 from .show import print_findings, print_json
 
@@ -76,7 +76,8 @@ def doctor(
     from .profile import profile_text
     from .profile import write_profile as write
 
-    file = Path(write_profile) / "config.yaml" if write_profile is not None else None
+    folder = Path(write_profile) if write_profile is not None else None
+    file = (profile_in(folder) or folder / "config.yaml") if folder is not None else None
     if file is not None and file.exists() and not force:
         raise click.ClickException(f"{file} is there already. Name another folder, or use --force to replace it.")
     settings = find_settings({"queue": queue, "library": library, "store": store})
