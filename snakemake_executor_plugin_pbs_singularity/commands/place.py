@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -268,4 +269,4 @@ def profile_in(folder: Path) -> Path | None:
     found = ((_PROFILE_FILE.fullmatch(file.name), file) for file in folder.iterdir())
     files = [(int(match[1] or 0), file) for match, file in found if match is not None]
     known = int(version("snakemake").partition(".")[0])
-    return max((pair for pair in files if pair[0] <= known), default=(0, None))[1]
+    return max((pair for pair in files if pair[0] <= known), key=itemgetter(0), default=(0, None))[1]

@@ -52,6 +52,7 @@ def of_a_run() -> ExecutorSettings:
         (["here/profiles/default/profile.yaml"], None),
         (["here/profiles/default/config.yaml", "here/profiles/default/config.v9+.yaml"], None),
         (["here/profiles/default/config.yaml", "here/profiles/default/config.v999+.yaml"], None),
+        (["here/profiles/default/config.yaml", "here/profiles/default/profile.yaml"], None),
         (["here/workflow/profiles/default/config.yaml"], None),
         (["of-user/snakemake/cluster/config.yaml"], "cluster"),
         (["of-site/snakemake/cluster/config.yaml"], "cluster"),
