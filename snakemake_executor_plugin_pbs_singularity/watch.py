@@ -197,12 +197,13 @@ class Watch:
 
     def _note(self, batch: SubmittedBatch, said: JobStatus) -> None:
         """Remember what PBS says of a batch, and say once what keeps it from starting."""
+        was_unknown = batch.status is not None and batch.status.state is State.UNKNOWN
         batch.status = said
         batch.asked_closely = False
-        was_unknown = [job for job in list(batch.jobs.values()) if job.status and job.status.state is State.UNKNOWN]
-        is_said_of = list(batch.jobs.values()) if not batch.is_array or said.state is State.UNKNOWN else was_unknown
-        for job in is_said_of:
-            job.note(said)
+        for job in list(batch.jobs.values()):
+            is_known_again = was_unknown and job.status is not None and job.status.state is State.UNKNOWN
+            if not batch.is_array or said.state is State.UNKNOWN or is_known_again:
+                job.note(said)
         self._point_out(batch, batch.id, said)
         if hindrance(said) is not Hindrance.NEVER_RUNS:
             batch.never_since = None

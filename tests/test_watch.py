@@ -196,6 +196,17 @@ def test_subjobs_of_an_array_that_pbs_knows_again_are_not_over(server: Server) -
     assert [job.seconds_over(server.now) for job in batch.jobs.values()] == [0, 0]
 
 
+def test_a_subjob_that_pbs_has_forgotten_stays_over_while_its_array_goes_on(server: Server) -> None:
+    """As TORQUE forgets them one by one, and an OpenPBS without history."""
+    batch = server.submit("1[].vm", 1, 1)
+    server.says["1[].vm"] = array(1)
+    server.subjobs = {"1[0].vm": UNKNOWN, "1[1].vm": RUNNING}
+    for _ in range(4):
+        server.look_and_look_closely(SELDOMEST * LEAST)
+    assert batch.jobs["1[0].vm"].seconds_over(server.now) == 3 * (SELDOMEST * LEAST + 0.5)
+    assert batch.jobs["1[1].vm"].seconds_over(server.now) == 0
+
+
 def test_what_an_answer_leaves_out_stays_as_it_was(server: Server) -> None:
     first, second = (server.submit(f"{number}.vm", 1).jobs[f"{number}.vm"] for number in (1, 2))
     server.says = {"1.vm": RUNNING, "2.vm": DONE}
