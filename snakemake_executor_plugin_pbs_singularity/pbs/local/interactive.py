@@ -42,10 +42,11 @@ def run(home: str, request: dict[str, Any]) -> int:
     with connect(home) as connection, connection.makefile("rb") as answers:
         connection.sendall(json.dumps(request).encode() + b"\n")
         first = json.loads(answers.readline())
-        _print(first)
         if "job" not in first:
+            _print(first)
             return int(first["code"])
         _expect_interrupts(home, first["job"])
+        _print(first)  # whoever reads that it waits may press Ctrl-C at once
         line = answers.readline()
         for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
