@@ -161,6 +161,22 @@ def test_without_history_a_finished_job_is_unknown(pbs: LocalPbs) -> None:
     assert (told.returncode, told.stderr) == (0, "qstat: PBS is not configured to maintain job history\n")
 
 
+def test_without_history_a_subjob_that_is_over_shows_what_its_array_is(pbs: LocalPbs) -> None:
+    """As seen on a real OpenPBS 23.06.06."""
+    pbs.set(history_hours=0)
+    array = pbs.submit("[ $PBS_ARRAY_INDEX = 1 ] || sleep 60; exit 3", "-J 0-1")
+    first = array.replace("[]", "[1]")
+
+    pbs.wait_until(lambda: "job_state = X" in pbs.out(f"qstat -f '{first}'"), "it does not end")
+
+    told = pbs.out(f"qstat -f '{first}'")
+    assert "substate = 70" in told
+    assert "comment = Subjob finished" in told
+    assert "Exit_status = 3" in told
+    assert "run_count" not in told
+    assert "resources_used" not in told
+
+
 def test_old_history_is_dropped(pbs: LocalPbs) -> None:
     job = pbs.submit("true")
     pbs.wait(job)

@@ -53,8 +53,11 @@ class View:
     comment: str
 
 
-def view_of(job: Job, index: int | None, comment: str) -> View:
-    """Give the view of a job or array (``comment`` as the cluster sees it) or of one of its subjobs."""
+def view_of(job: Job, index: int | None, comment: str, *, keeps_history: bool = True) -> View:
+    """Give the view of a job or array (``comment`` as the cluster sees it) or of one of its subjobs.
+
+    A server without history has no job of a subjob that is over, and shows attributes of its array (seen on 23.06.06).
+    """
     if index is None:
         return View(job, job.run, None, job.run.state, comment)
     run = job.subjobs.get(index)
@@ -66,6 +69,9 @@ def view_of(job: Job, index: int | None, comment: str) -> View:
         waiting = Run(eligible=job.run.eligible, changed=job.run.changed)
         state = job.run.state if job.run.state in "HW" else "Q"
         return View(job, waiting, index, state, comment if job.run.state == "Q" else "")
+    if run.state == "X" and not array_over and not keeps_history:
+        shown = Run(started=job.run.started, changed=job.run.changed, substate=70, exit_status=job.run.exit_status)
+        return View(job, shown, index, "X", "Subjob finished")
     state = "F" if run.state == "X" and array_over else run.state
     return View(job, run, index, state, run.comment)
 

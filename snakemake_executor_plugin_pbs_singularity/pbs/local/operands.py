@@ -32,7 +32,7 @@ def views_of(cluster: Cluster, job: Job, *, subjobs: bool) -> Iterator[View]:
     yield view_of(job, None, comment)
     if subjobs and job.request.indices is not None:
         for index in job.request.indices.all():
-            yield view_of(job, index, comment)
+            yield view_of(job, index, comment, keeps_history=cluster.settings.history_hours > 0)
 
 
 def all_jobs(cluster: Cluster, *, history: bool, subjobs: bool) -> Iterator[Job]:

@@ -159,7 +159,8 @@ def _views_by_id(cluster: Cluster, name: str, *, history: bool, subjobs: bool) -
         raise RefusalError(Reason.FINISHED)
     if indices:
         comment = cluster.comment(job)
-        return [view_of(job, index, comment) for index in indices]
+        keeps_history = cluster.settings.history_hours > 0
+        return [view_of(job, index, comment, keeps_history=keeps_history) for index in indices]
     return list(views_of(cluster, job, subjobs=subjobs))
 
 
