@@ -42,7 +42,7 @@ not find the same programs, caches and folders. Everything else stays here unles
 class Site:
     """What a run needs to know of its surroundings."""
 
-    pbs: Pbs
+    find_pbs: Callable[[], Pbs]
     environment: Mapping[str, str]
     libraries: tuple[Path, ...]
     store: Path
@@ -58,6 +58,11 @@ class Site:
     """Queues and limits are PBS's to judge."""
     nodes_may_come: bool = False
     """What no node can run now may run later, as the user lets such jobs wait."""
+
+    @cached_property
+    def pbs(self) -> Pbs:
+        """The PBS; it is looked for when it is needed first. Raises PbsError."""
+        return self.find_pbs()
 
     @property
     def pbs_in_words(self) -> str:
@@ -117,16 +122,28 @@ class Site:
             self.lock.check_pulled(uri, image, self.environment)
 
 
-def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str, str], sources: Path) -> Site:
+def find_site(
+    settings: ExecutorSettings,
+    state: Path,
+    environment: Mapping[str, str],
+    sources: Path,
+    *,
+    needs_pbs: bool = True,
+) -> Site:
     """Find all that a run needs, or raise WorkflowError with what is missing and what to do about it.
 
-    `sources` is the folder of the Snakefile, `state` one of ours in the working directory.
+    `sources` is the folder of the Snakefile, `state` one of ours in the working directory. A compute node may have no
+    commands of PBS: what submits nothing does not need it.
     """
+
+    def the_pbs() -> Pbs:
+        return find_pbs(with_local_pbs(environment) if settings.pbs == "local" else environment, settings.pbs)
+
     try:
         nodes = Nodes(settings.container_command, settings.container_version, settings.node_setup)
         check_nodes(nodes)
-        return Site(
-            pbs=find_pbs(with_local_pbs(environment) if settings.pbs == "local" else environment, settings.pbs),
+        site = Site(
+            find_pbs=the_pbs,
             environment=environment,
             libraries=library_folders(settings),
             store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",
@@ -138,6 +155,9 @@ def find_site(settings: ExecutorSettings, state: Path, environment: Mapping[str,
             leaves_queues=settings.leave_queues,
             nodes_may_come=settings.never_run_minutes == 0,
         )
+        if needs_pbs:
+            _ = site.pbs
+        return site
     except (PbsError, ImageError) as error:
         raise WorkflowError(str(error)) from error
 

@@ -38,7 +38,7 @@ def made(
 ) -> tuple[dict[str, Task], Surroundings]:
     """Make the tasks of a Snakefile, by the names of their rules, and what they share."""
     site = Site(
-        Pbs(Path("/no/pbs"), {"PATH": "/no"}, ""),
+        lambda: Pbs(Path("/no/pbs"), {"PATH": "/no"}, ""),
         environment or {},
         (),
         folder / "images",

@@ -140,7 +140,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
     """
     try:
         settings = asked.settings()
-        site = find_site(settings, STATE.absolute(), os.environ, sources=sources_here())
+        site = find_site(settings, STATE.absolute(), os.environ, sources_here(), needs_pbs=not asked.here)
         if asked.here and not containers_may_run_here(settings, os.environ):
             raise click.ClickException(
                 "--here: this is no PBS job (PBS_JOBID is not set), and containers may not run on a login node. Leave "

@@ -62,7 +62,8 @@ def find_pbs(environment: Mapping[str, str], kind: str = "auto") -> Pbs:
             ErrorKind.ABSENT,
             f"{' and '.join(missing)} cannot be found on PATH.",
             "Load PBS first, as your site says (such as `module load pbs` or `. /etc/profile.d/pbs.sh`), start on"
-            " a node that jobs can be submitted from, or try the PBS of one machine: --pbs-singularity-pbs local.",
+            " a node that jobs can be submitted from, or try the PBS of one machine (--pbs-singularity-pbs local, or"
+            " SNAKEMAKE_PBS_SINGULARITY_PBS=local).",
         )
     pbs = Pbs(Path(qsub).absolute().parent, command_environment(environment), version="")
     if kind in DIALECTS:
@@ -77,8 +78,8 @@ def find_pbs(environment: Mapping[str, str], kind: str = "auto") -> Pbs:
         ErrorKind.OTHER,
         f"{pbs.commands / 'qstat'} is not an OpenPBS, a PBS Pro or a TORQUE"
         f" (`qstat --version` answers: {said.splitlines()[0] if said else 'nothing'}).",
-        "Put the commands of one of these first on PATH, say which it is (--pbs-singularity-pbs openpbs or torque),"
-        " or use --pbs-singularity-pbs local.",
+        "Put the commands of one of these first on PATH, or say which it is: --pbs-singularity-pbs openpbs or torque,"
+        " also as SNAKEMAKE_PBS_SINGULARITY_PBS; local is a PBS of this machine.",
     )
 
 

@@ -1,6 +1,7 @@
 """``pbs-singularity exec``: a command in a container as a PBS job, with its streams and its exit code here."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -434,6 +435,14 @@ def test_here_within_a_job_no_other_is_submitted(site: Site) -> None:
     assert (done.returncode, done.stdout) == (3, 'PRETTY_NAME="test image alpha"\nin\n')
     assert site.pbs.out("qselect -x") == ""
     assert site.is_left_clean()
+
+
+def test_here_no_command_of_pbs_is_needed(site: Site) -> None:
+    """As on nodes of a TORQUE that have none."""
+    parts = site.environment["PATH"].split(os.pathsep)
+    path = os.pathsep.join(part for part in parts if shutil.which("qsub", path=part) is None)
+    done = site.exec("--here", ALPHA, "--", "echo", "in there", PBS_JOBID="1.vm", PATH=path)
+    assert (done.returncode, done.stdout) == (0, "in there\n"), done.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

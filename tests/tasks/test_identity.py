@@ -51,7 +51,7 @@ Digests = dict[str, tuple[str, str, str]]
 def digests(folder: Path, snakefile: str = SNAKEFILE, image: str = "a.sif", **execution: Any) -> Digests:
     """Give what stands for job, work and request of each rule, as a new run of Snakemake would."""
     site = Site(
-        Pbs(Path("/no/pbs"), {"PATH": "/no"}, ""),
+        lambda: Pbs(Path("/no/pbs"), {"PATH": "/no"}, ""),
         {"PATH": f"{folder / 'bin'}:{os.defpath}"},
         (),
         folder / "images",
