@@ -14,7 +14,7 @@ from .images import Found, ImageError, Missing, Resolved
 from .images.options import check_options
 from .images.runtime import check_home
 from .nested import Description
-from .pbs import PbsError, Placement
+from .pbs import LimitError, PbsError, Placement
 from .pbs.request import Request
 from .settings import split_options
 from .site import Site, bind_variable, carried_environment
@@ -35,7 +35,7 @@ Resolve = Callable[[str], Resolved]
 
 
 class UnplacedError(WorkflowError):
-    """A request that no queue takes or no node can run, as PBS shows its queues and nodes."""
+    """A request over the limits of queues or nodes, as PBS shows them."""
 
 
 @dataclass(frozen=True)
@@ -165,18 +165,17 @@ def make_task(job: Any, executor: RealExecutor, site: Site, folder: RunFolder, r
 def place(rule: str, request: Request, bundle: int, site: Site) -> Placement:
     """Choose the queue for a request, and for so many tasks one after the other.
 
-    Raises WorkflowError, naming the rule, for what this kind of PBS cannot be asked, and UnplacedError for what no
-    queue takes or no node can run.
+    Raises WorkflowError, naming the rule, for what this kind of PBS cannot be asked and for a queue that is not there,
+    and UnplacedError for what no queue takes or no node can run.
     """
     try:
         site.pbs.dialect.request_arguments(request, bundle)
-    except PbsError as error:
-        raise WorkflowError(f"Rule {rule}: {error}") from error
-    try:
         return Placement(request.queue) if site.leaves_queues else site.survey.place(request, bundle)
-    except PbsError as error:
+    except LimitError as error:
         hint = f" For bundle={bundle}, the runtime is that of {bundle} tasks." if bundle > 1 else ""
         raise UnplacedError(f"Rule {rule}: {error}{hint}") from error
+    except PbsError as error:
+        raise WorkflowError(f"Rule {rule}: {error}") from error
 
 
 def site_resources(

@@ -6,7 +6,7 @@ why it ended a job. All problems are PbsErrors, which say what to do.
 
 from .client import delete, find_by_name, status, subjob_status, submit
 from .commands import Pbs, find_pbs
-from .errors import ErrorKind, PbsError
+from .errors import ErrorKind, LimitError, PbsError
 from .explain import explain_exit, explain_waiting, raise_memory, used_in_words
 from .ids import array_of, subjob_id
 from .outcome import Cause, Hindrance, JobStatus, State, Usage, Verdict, hindrance
@@ -21,6 +21,7 @@ __all__ = [
     "ErrorKind",
     "Hindrance",
     "JobStatus",
+    "LimitError",
     "Pbs",
     "PbsError",
     "Placement",

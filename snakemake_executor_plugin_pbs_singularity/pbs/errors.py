@@ -39,3 +39,7 @@ class PbsError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem} {self.remedy}".rstrip()
+
+
+class LimitError(PbsError):
+    """REFUSED, as the limits of queues or the nodes that PBS shows tell: PBS itself was not asked."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from .amounts import number
-from .errors import ErrorKind, PbsError
+from .errors import ErrorKind, LimitError, PbsError
 from .ids import QUEUE_NAME
 from .misfits import Misfit, Rules, closeness, is_meant_for_others, is_open, misfits
 from .request import Request
@@ -38,7 +38,8 @@ def choose_queue(request: Request, rules: Rules, *, tasks: int = 1) -> Placement
     Left out are queues that are hardly there for such a request: those of reservations, those with a minimum of what it
     does not ask for, and those that give GPUs to a request without.
 
-    Raises PbsError: REFUSED with each limit that is in the way and with the queue that would take it or is nearest to.
+    Raises LimitError with each limit that is in the way and with the queue that would take it or is nearest to, and
+    PbsError for a queue that is not there.
     """
     if request.queue is not None:
         return _named(request.queue, request, rules, tasks)
@@ -50,7 +51,7 @@ def choose_queue(request: Request, rules: Rules, *, tasks: int = 1) -> Placement
     in_the_way = _judge_all(request, rules, tasks)
     best = _best(request, rules, in_the_way)
     if best is None:
-        raise PbsError(ErrorKind.REFUSED, *_refusal(in_the_way, default))
+        raise LimitError(ErrorKind.REFUSED, *_refusal(in_the_way, default))
     if default is None:
         return Placement(best.name, f"queue {best.name}, as the server has no default queue")
     reason = _and(map(str, in_the_way[default]))
@@ -80,10 +81,10 @@ def _named(name: str, request: Request, rules: Rules, tasks: int) -> Placement:
     problem = f"The queue {local!r} {_and(map(str, found))}."
     default = rules.server.default_queue
     if default is not None and in_the_way.get(default) == ():
-        raise PbsError(ErrorKind.REFUSED, problem, f"The default queue, {default}, takes it: name no queue.")
+        raise LimitError(ErrorKind.REFUSED, problem, f"The default queue, {default}, takes it: name no queue.")
     best = _best(request, rules, in_the_way)
     remedy = _nearest(in_the_way) if best is None else f"The queue {best.name} takes it: name that one."
-    raise PbsError(ErrorKind.REFUSED, problem, remedy)
+    raise LimitError(ErrorKind.REFUSED, problem, remedy)
 
 
 def _judge_all(request: Request, rules: Rules, tasks: int) -> dict[str, tuple[Misfit, ...]]:

@@ -27,5 +27,6 @@ def check_queue(pbs: Pbs, queue: str) -> None:
 
 def _others(pbs: Pbs, server: str) -> str:
     """Tell the queues of a server, or of the default one."""
-    answer = run_connected(pbs, "qstat", ["-Q", "-f", *([f"@{server}"] if server else [])])
-    return choose_one(parse_queues(answer.stdout).values())
+    of_server = [f"@{server}"] if server else []
+    found = parse_queues(run_connected(pbs, "qstat", ["-Q", "-f", *of_server]).stdout)
+    return choose_one(found.values()) if found else f"See `{' '.join(['qstat -Q', *of_server])}`."

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from . import torque
 from .commands import Pbs, run_connected
-from .errors import ErrorKind, PbsError
+from .errors import ErrorKind, LimitError, PbsError
 from .misfits import Rules, User, first_destination, may_leave
 from .nodes import Node, impossible, parse_nodes_listing
 from .placement import Placement, choose_queue, is_elsewhere
@@ -79,7 +79,7 @@ class Survey:
     def place(self, request: Request, tasks: int = 1) -> Placement:
         """Choose the queue for a request, as ``choose_queue`` says, and see that some node could ever run it.
 
-        Raises PbsError: REFUSED, with every limit in the way and the remedy.
+        Raises LimitError with every limit in the way and the remedy, PbsError for a queue that is not there.
         """
         key = (request, tasks)
         if key not in self._placed:
@@ -89,7 +89,7 @@ class Survey:
                 self._placed[key] = error
         placed = self._placed[key]
         if isinstance(placed, PbsError):
-            raise PbsError(placed.kind, placed.problem, placed.remedy)
+            raise type(placed)(placed.kind, placed.problem, placed.remedy)
         return placed
 
     def _place(self, request: Request, tasks: int) -> Placement:
@@ -100,7 +100,7 @@ class Survey:
             return placement
         problem = None if self._may_leave(placement) else self._impossible(request)
         if problem is not None:
-            raise PbsError(
+            raise LimitError(
                 ErrorKind.REFUSED,
                 f"This can never run: {problem}.",
                 "Ask for less on each node, or for what `pbsnodes -a` lists.",

@@ -66,6 +66,12 @@ def test_a_queue_that_does_not_take_a_job_is_refused_with_one_that_does(site: di
     assert "The queue day takes it: name that one." in run.said
 
 
+def test_a_queue_that_is_not_there_is_refused_with_those_that_are(site: dict[str, str], tmp_path: Path) -> None:
+    run = made(tmp_path, site, "pbs_queue='wrokq'", fails=True)
+    assert "There is no queue 'wrokq'. Choose one of: day, week, workq." in run.said
+    assert "--pbs-singularity-leave-queues" not in run.said
+
+
 def test_queues_that_a_hook_changes_can_be_left_to_pbs(site: dict[str, str], tmp_path: Path) -> None:
     run = made(tmp_path, site, "runtime=60", "--pbs-singularity-leave-queues", fails=True)
     assert "PBS says: qsub: Job violates queue and/or server resource limits" in run.said
