@@ -35,6 +35,7 @@ from ..tasks.request import build_request
 from ..tasks.script import Container, DirectTask, batch_script
 from ..text import one_line
 from ..tracking.run_folder import STATE, new_token, write_private
+from .amounts import mebibytes, minutes
 from .ending import Ending
 from .place import find_settings, library_option, make_default_store, sources_here, store_option
 from .wording import in_options
@@ -49,8 +50,10 @@ _LEAVE_QUEUES = (
 )
 _OPTIONS = (
     click.option("--threads", metavar="N", type=click.IntRange(min=1), default=1, help="Cores.  [default: 1]"),
-    click.option("--mem", "mem_mb", metavar="MB", type=click.IntRange(min=1), help="Memory in MiB, on each node."),
-    click.option("--runtime", metavar="MINUTES", type=click.IntRange(min=1), help="How long it may run."),
+    click.option("--mem", "mem_mb", metavar="MB", type=mebibytes, help="Memory on each node: MiB, or as 4gb."),
+    click.option(
+        "--runtime", metavar="MINUTES", type=minutes, help="How long it may run: minutes, or as 2h or 01:30:00."
+    ),
     click.option("--gpu", metavar="N", type=click.IntRange(min=0), help="GPUs, on each node."),
     click.option("--gpu-model", metavar="NAME", help="Which GPUs, as the site calls them."),
     click.option("--nodes", metavar="N", type=click.IntRange(min=1), help="Nodes."),

@@ -72,7 +72,7 @@ def shell(image: str, **options: Any) -> None:
         folder = private_folder(ready.site.workdir)
         token = new_token()
         script = folder / "shell.sh"
-        name = job_name(f"{asked.name or 'shell'}-{token}")
+        name = job_name(f"{asked.name or 'sh'}-{token}")  # a PBS Pro before 13 takes 15 characters
         pbs = ready.site.pbs
         try:
             with writing(folder):

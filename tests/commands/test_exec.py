@@ -235,6 +235,7 @@ def test_the_profile_of_the_folder_counts(site: Site) -> None:
         (["--extra=-m 'e", ALPHA, "true"], "--extra: cannot split"),
         (["--here", ALPHA, "true"], "PBS_JOBID"),
         (["--queue", "nowhere", ALPHA, "true"], "nowhere"),
+        (["--mem", "lots", ALPHA, "true"], "Invalid value for '--mem': 'lots' is no amount of memory"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(words: list[str], said: str, site: Site) -> None:
