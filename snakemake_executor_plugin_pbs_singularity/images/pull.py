@@ -162,34 +162,34 @@ def _pull(
     of_size = f" ({size / 1e6:.0f} MB)" if size is not None else ""
     report(f"Pulling {reference.shown}{of_size} with {runtime} to {destination}.")
     start = time.monotonic()
-    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=PULLING, dir=destination.parent))
-    tmpdir, ours = _unpacking_folder(environment, work)
-    try:
-        image = work / f"image{destination.suffix}"
-        arguments = pull_arguments(runtime, image, reference.uri)
-        if size is not None and tmpdir.is_dir():
-            check_room(reference.shown, size, work, tmpdir)
-        digest = ask_digest(reference)
-        watch = _watcher(reference.shown, work, report, time_limit, stop)
-        # Singularity does not know APPTAINER_TMPDIR, so the setting goes by the runtime's own name.
-        variables = {**environment, f"{setting_prefix(runtime)}TMPDIR": str(tmpdir)}
-        status = run_group(arguments, variables, work, work / "log", watch)
-        if status != 0:
-            raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
-        kind = _accept(image, reference)
-        if kind is ImageKind.SIF and destination.suffix != ".sif":  # Singularity 2 is to run it
-            image = take_out_file_system(image, work / "taken-out")
-        _note_down(image, destination, reference, digest if ask_digest(reference) == digest else None, runtime)
-        _finish(image, destination)
-    except OSError as error:
-        raise ImageError(
-            f"{reference.shown} cannot be pulled to {destination}: {error}.",
-            f"Check that there is room and that {runtime.command} can be executed.",
-        ) from error
-    finally:
-        remove_tree(work)
-        if ours:
-            remove_tree(tmpdir)
+    with contextlib.ExitStack() as left_behind:
+        try:
+            work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=PULLING, dir=destination.parent))
+            left_behind.callback(remove_tree, work)
+            tmpdir, ours = _unpacking_folder(environment, work)
+            if ours:
+                left_behind.callback(remove_tree, tmpdir)
+            image = work / f"image{destination.suffix}"
+            arguments = pull_arguments(runtime, image, reference.uri)
+            if size is not None and tmpdir.is_dir():
+                check_room(reference.shown, size, work, tmpdir)
+            digest = ask_digest(reference)
+            watch = _watcher(reference.shown, work, report, time_limit, stop)
+            # Singularity does not know APPTAINER_TMPDIR, so the setting goes by the runtime's own name.
+            variables = {**environment, f"{setting_prefix(runtime)}TMPDIR": str(tmpdir)}
+            status = run_group(arguments, variables, work, work / "log", watch)
+            if status != 0:
+                raise explain((work / "log").read_text(errors="replace"), status, reference, runtime, destination)
+            kind = _accept(image, reference)
+            if kind is ImageKind.SIF and destination.suffix != ".sif":  # Singularity 2 is to run it
+                image = take_out_file_system(image, work / "taken-out")
+            _note_down(image, destination, reference, digest if ask_digest(reference) == digest else None, runtime)
+            _finish(image, destination)
+        except OSError as error:
+            raise ImageError(
+                f"{reference.shown} cannot be pulled to {destination}: {error}.",
+                f"Check that there is room and that {runtime.command} can be executed.",
+            ) from error
     written = destination.stat().st_size / 1e6
     report(f"Pulled {reference.shown}: {written:.0f} MB in {time.monotonic() - start:.0f} s.")
 

@@ -250,6 +250,15 @@ def test_a_pull_that_fails_leaves_nothing_and_gives_the_last_words(site: Site) -
     assert site.leftovers() == []
 
 
+def test_a_folder_for_unpacking_that_cannot_be_made_is_an_error_in_words(site: Site) -> None:
+    site.store = site.folder / "it's"  # where Apptainer cannot unpack: it takes one in the home
+    (site.folder / "file").touch()
+    site.environment = {**site.environment, "HOME": str(site.folder / "file")}
+    with pytest.raises(ImageError, match=r"cannot be pulled to .*file.*Check that there is room"):
+        site.pull()
+    assert site.leftovers() == []
+
+
 def test_a_full_disk_is_not_tried_again_and_the_remedy_names_what_to_set(site: Site) -> None:
     site.runs('echo "FATAL: write /x: no space left on device" >&2; exit 255')
     with pytest.raises(ImageError, match=r"no room left(?s:.*)APPTAINER_TMPDIR"):

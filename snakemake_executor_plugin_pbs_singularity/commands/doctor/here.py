@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...pbs.local.home import file_system
 from ..table import size_in_words
 from .findings import Finding, ok, problem, warning
 
@@ -123,15 +124,3 @@ def check_locks(workdir: Path) -> Finding:
     return problem(
         "locks", said, "Work on another file system, or ask the administrators to mount this one with locks (flock)."
     )
-
-
-def file_system(folder: Path) -> str:
-    """Give the type of the file system that holds a folder, such as ``nfs4``; empty if Linux does not say."""
-    device = folder.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    kinds = [line.partition(" - ")[2].split()[0] for line in lines if line.split()[2] == wanted]
-    return kinds[-1] if kinds else ""

@@ -55,7 +55,7 @@ def check_home(home: Path) -> None:
         raise HomeError(f"The folder of the local PBS, {home}, belongs to user {status.st_uid}, not to you. {another}")
     if status.st_mode & 0o077:
         raise HomeError(f"The folder of the local PBS, {home}, is open to other users. Close it with: chmod 700 {home}")
-    kind = _file_system(home)
+    kind = file_system(home)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise HomeError(
             f"The folder of the local PBS, {home}, is on a network file system ({kind}), where its locks and "
@@ -63,19 +63,16 @@ def check_home(home: Path) -> None:
         )
 
 
-def _file_system(folder: Path) -> str:
-    """Give the type of the file system that holds a folder, or "" if the system does not say."""
+def file_system(folder: Path) -> str:
+    """Give the type of the file system that holds a folder, such as ``nfs4``; empty if Linux does not say."""
     device = folder.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     except OSError:
         return ""
-    for line in lines:
-        mount, _, source = line.partition(" - ")
-        if mount.split()[2] == wanted:
-            return source.split()[0]
-    return ""
+    kinds = [line.partition(" - ")[2].split()[0] for line in lines if line.split()[2] == wanted]
+    return kinds[-1] if kinds else ""
 
 
 def install_commands(home: Path) -> Path:
