@@ -4,6 +4,7 @@ With ``FAULTS=full`` in the environment outages last 60 seconds and records are 
 quicker, and so are the runs, as ``hasten`` says.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -261,6 +262,31 @@ def test_records_that_come_late_count(tmp_path: Path, pbs: FaultyPbs) -> None:
         deliver(folder)
         ends_well(running, folder, 5)
     pbs.check_that_all_is_over(folder, once(5))
+
+
+def test_without_history_a_record_that_comes_late_counts_while_its_array_goes_on(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A server without history says nothing of a subjob that is over, but shows attributes of its array for it."""
+    if os.environ.get("PBS") == "path":
+        pytest.skip("the history of a PBS that is not the tests' own is not to be switched off")
+    site = own_pbs(environment, tmp_path / "pbs", history_hours=0, keep_completed=0)
+    pbs = misbehave(tmp_path / "bin", hasten(site, tmp_path / "hasten"))
+    pbs.change(hides_records=True)
+    folder = write(tmp_path / "flow", {"Snakefile": workflow(3, wait="go-{wildcards.i}")})
+    with started(folder, pbs) as running:
+        wait_until(lambda: len(starts(folder)) == 3, "all run")
+        for index in range(2):
+            (folder / f"go-{index}").touch()
+        wait_until(lambda: len(hidden_records(folder)) == 2, "two have ended")
+        asked = len(pbs.calls("qstat"))
+        wait_until(lambda: len(pbs.calls("qstat")) >= asked + 3, "the array and its subjobs are asked for")
+        deliver(folder)
+        (folder / "go-2").touch()
+        wait_until(lambda: len(hidden_records(folder)) == 1, "the last has ended")
+        deliver(folder)
+        ends_well(running, folder, 3)
+    assert "Error in rule" not in running.said
 
 
 def test_records_that_never_come_fail_their_jobs_in_words(tmp_path: Path, pbs: FaultyPbs) -> None:
