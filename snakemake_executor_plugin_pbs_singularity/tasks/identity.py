@@ -24,8 +24,9 @@ def work_digest(job: Any, work: DirectTask | NestedTask, images: Iterable[Path],
     """Give what stands for all that a task runs: command, images and inputs as they are now.
 
     `container` says what else matters of its container, such as options. Which folders it sees besides depends on what
-    there is on the day, and does not. Of a nested task counts what Snakemake itself calls a job's code and
-    parameters: its command line says also how this run of Snakemake was started.
+    there is on the day, and does not, nor does in which folder this run of Snakemake keeps its copies of files of the
+    workflow (`workflow.source_path`). Of a nested task counts what Snakemake itself calls a job's code and parameters:
+    its command line says also how this run was started.
     """
     if isinstance(work, DirectTask):
         what: object = replace(work, token="", log=Path(), container=None)
@@ -33,7 +34,9 @@ def work_digest(job: Any, work: DirectTask | NestedTask, images: Iterable[Path],
         what = [(one.rule.name, _code(one.rule), _texts(one.params), _texts(one.output)) for one in jobs_in(job)]
     inputs = [str(path) for one in jobs_in(job) for path in one.input]
     scripts = chain.from_iterable(_scripts(one.rule) for one in jobs_in(job))
-    return _digest([what, tuple(container), [_as_it_is(path) for path in chain(inputs, map(str, images), scripts)]])
+    copies = str(jobs_in(job)[0].dag.workflow.sourcecache.runtime_cache_path)
+    files = [_as_it_is(path) for path in chain(inputs, map(str, images), scripts)]
+    return _digest([what, tuple(container), files], of_this_run=copies)
 
 
 def request_digest(request: Request) -> str:
@@ -64,5 +67,6 @@ def _as_it_is(path: str) -> tuple[str, int, int]:
     return (path, facts.st_size, facts.st_mtime_ns)
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(repr(value).encode(errors="surrogateescape")).hexdigest()[:16]
+def _digest(value: object, of_this_run: str | None = None) -> str:
+    text = repr(value) if of_this_run is None else repr(value).replace(of_this_run, "")
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]

@@ -168,6 +168,29 @@ def test_a_script_is_looked_for_beside_its_rule(folder: Path) -> None:
     assert changed(before, digests(folder, snakefile)) == {"scripted"}
 
 
+def test_a_file_of_the_workflow_is_the_same_in_whichever_folder_a_run_keeps_its_copy(folder: Path) -> None:
+    path = 'workflow.source_path("script.py")'
+    snakefile = f"""
+        rule all:
+            input: "direct.txt", "nested.txt"
+        rule direct:
+            input: {path}
+            output: "direct.txt"
+            params: {path}
+            shell: "cp {{input}} {{params[0]}} {{output}}"
+        rule nested:
+            input: {path}
+            output: "nested.txt"
+            params: {path}
+            run:
+                print(1)
+    """
+    before = digests(folder, snakefile)
+    assert changed(before, digests(folder, snakefile)) == set()
+    (folder / "script.py").write_text("xx")
+    assert changed(before, digests(folder, snakefile)) == {"direct", "nested"}
+
+
 def test_another_image_is_other_work(folder: Path) -> None:
     assert changed(digests(folder), digests(folder, image="b.sif")) == {"direct"}
 
