@@ -1,9 +1,11 @@
 """A bad request fails at second zero: all jobs of a run are looked at before the first is submitted."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from snakemake.exceptions import InputFunctionException
 from snakemake_interface_common.exceptions import WorkflowError
 
 from .images import ImageError, UriReference, parse_reference
@@ -37,6 +39,8 @@ def check_jobs(
     for job in jobs:
         rule = job.rule.name
         try:
+            if not _threads_are_known(job):
+                continue
             resources = known_resources(job)
             request = build_request(rule, job.threads, resources, settings)
             bundle = bundle_size(rule, resources, settings)
@@ -56,6 +60,22 @@ def check_jobs(
         raise WorkflowError("\n".join(["Nothing was submitted:", *problems, *hints]))
     for why, rules in chosen.items():
         say(f"Rule {', '.join(rules)}: {why}.")
+
+
+def _threads_are_known(job: Any) -> bool:
+    """Tell whether Snakemake can say a job's threads, which may depend on input that is not made yet.
+
+    Of resources it says so; of threads it says that they are no number.
+    """
+    try:
+        _ = job.resources
+    except InputFunctionException:
+        raise
+    except WorkflowError:
+        if job.rule.resources["_cores"].is_evaluable() and not all(Path(file).exists() for file in job.input):
+            return False
+        raise
+    return True
 
 
 def check_local_jobs(jobs: Iterable[Any], in_containers: bool, may_run_here: bool) -> None:
