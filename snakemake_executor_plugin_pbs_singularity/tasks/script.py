@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"(?!_pbs_)[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_TITLE = 200
 """Characters of a title that the server gets: wildcards can be of any length, its script stays below 4 KiB."""
 _POSIX_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
-"""Shells that can take the commands of several tasks."""
+"""Shells that read what is written here for sh."""
 
 
 @dataclass(frozen=True)
@@ -202,15 +202,16 @@ def container_command_with_tmpdir(container: Container, workdir: Path, shell: st
     """Give the shell text that runs a command in a container that has the folder $TMPDIR.
 
     A container has the folders for temporary files that every system has, and the working directory. $TMPDIR is
-    bound unless it is there anyway, or holds what `--bind` would take for a separator.
+    bound unless it is there anyway, or holds what `--bind` would take for a separator. Snakemake lets that shell itself
+    read the text: where it is csh or fish, sh does.
     """
     with_tmpdir = replace(container, shell_text=f'{container.shell_text} "$@"'.strip())
-    return f"""\
-case ${{TMPDIR-}} in
-    "" | /tmp | /tmp/* | /var/tmp | /var/tmp/* | [!/]* | *[:,]*) set -- ;;
-    *) set -- --bind "$TMPDIR" ;;
-esac
-{container_command(with_tmpdir, workdir, shell, command)}"""
+    bind = (
+        "case ${TMPDIR-} in /tmp | /tmp/* | /var/tmp | /var/tmp/* | *[:,]*) set -- ;; "
+        '/*) set -- --bind "$TMPDIR" ;; *) set -- ;; esac'
+    )
+    text = f"{bind}; {container_command(with_tmpdir, workdir, shell, command)}"
+    return text if Path(shell).name in _POSIX_SHELLS else shlex.join(["/bin/sh", "-c", text])
 
 
 def _exec(container: Container, workdir: Path) -> str:

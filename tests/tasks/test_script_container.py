@@ -1,11 +1,18 @@
 """What the container runtime is told."""
 
+import os
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from snakemake_executor_plugin_pbs_singularity.tasks.script import Container, container_command
+from snakemake_executor_plugin_pbs_singularity.tasks.script import (
+    Container,
+    container_command,
+    container_command_with_tmpdir,
+)
 
 from .run import Node, container, each_shell, recorded, recorder
 
@@ -68,3 +75,21 @@ def test_a_tmpdir_in_the_working_directory_is_there_without_being_bound(sh: str,
 def test_a_tmpdir_that_bind_would_take_apart_is_not_bound(name: str, sh: str, node_outside_tmp: Node) -> None:
     node = node_outside_tmp
     assert "--bind" not in arguments(node, str(node.root / name), sh)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "tcsh", "fish"])
+@pytest.mark.parametrize(
+    ("tmpdir", "bound"),
+    [("/scratch/7", ["--bind", "/scratch/7"]), ("/tmp/7", []), ("/scratch/a:b", []), ("here", []), ("", [])],
+)
+def test_the_shell_of_snakemakes_commands_starts_a_container_of_whatever_family_it_is(
+    shell: str, tmpdir: str, bound: list[str], tmp_path: Path
+) -> None:
+    if (path := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not here")
+    box = container(recorder(tmp_path / "bin/apptainer"), shell_text='--env "A=$HOME"')
+    text = container_command_with_tmpdir(box, tmp_path, path, "echo 'one'")
+    variables = {"PATH": os.defpath, "TMPDIR": tmpdir, "HOME": "/home/a"}
+    subprocess.run([path, "-c", text], env=variables, cwd=tmp_path, timeout=30, check=True)
+    home = ["exec", "--home", str(tmp_path), "--pwd", str(tmp_path)]
+    assert recorded(tmp_path) == [*home, "--env", "A=/home/a", *bound, "/images/a.sif", shell, "-c", "echo 'one'"]
