@@ -14,7 +14,7 @@ from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings, DeploymentMethod
 
-from .adoption import find_left_overs
+from .adoption import Left, find_left_overs
 from .array_limits import ArrayLimits
 from .batch import Batch, form_batches
 from .cancelling import cancel_all
@@ -25,7 +25,7 @@ from .images import ImageError, Pulls
 from .pbs import ErrorKind, PbsError, Verdict
 from .reporting.failure import explain, failure_message
 from .site import Site, containers_may_run_here, find_site
-from .task import Resolve, Task, make_surroundings, make_task
+from .task import Resolve, Task, has_its_output, make_surroundings, make_task
 from .tasks.planning import jobs_in
 from .text import count
 from .tracker import Outcome, Submitted, Tracker
@@ -241,10 +241,14 @@ class Executor(RemoteExecutor):
     def _takes_over(self, task: Task) -> bool:
         """Let what an earlier run has left of the same job in PBS go on, or have it make way for this task."""
 
-        def is_unfinished(token: str) -> bool:
+        def is_marked(token: str) -> bool:
             return any(token in self.workflow.persistence.external_jobids(job) for job in jobs_in(task.job))
 
-        old = self._tracker.take_over(task, is_unfinished)
+        def counts(left: Left) -> bool:
+            """Tell whether its end is news to Snakemake, and nobody has removed meanwhile what it made."""
+            return (not left.was_noted or is_marked(left.task.token)) and has_its_output(task.job)
+
+        old = self._tracker.take_over(task, counts)
         if isinstance(old, Submitted):
             self._say(f"{old.label} goes on as PBS job {old.pbs_job.id}, log {old.log}")
             self.report_job_submission(_info(old), register_job=False)

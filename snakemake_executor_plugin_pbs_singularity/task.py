@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import is_flagged
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 
@@ -258,6 +259,16 @@ def _roots(job: Any, asked: Sequence[str], site: Site, workflow: Any) -> list[Pa
 
 def _files(job: Any) -> list[str]:
     return [str(file) for one in jobs_in(job) for file in chain(one.input, one.output, one.log)]
+
+
+def has_its_output(job: Any) -> bool:
+    """Tell whether all is there that a job must leave where it ends: Snakemake looks for that after a success."""
+    made_otherwise = ("touch", "pipe", "service", "nodelocal", *(["temp"] if job.is_group() else []))
+    return all(
+        file.is_storage or any(is_flagged(file, flag) for flag in made_otherwise) or os.path.lexists(file)
+        for one in jobs_in(job)
+        for file in one.output
+    )
 
 
 def _container(

@@ -153,12 +153,12 @@ class Tracker:
                 is_certain = doubtful_until is None
                 raise PbsError(ErrorKind.UNREACHABLE, "The run ended before PBS answered.", uncertain=not is_certain)
 
-    def take_over(self, task: Task, is_unfinished: Callable[[str], bool]) -> Submitted | Replacing | None:
+    def take_over(self, task: Task, counts: Callable[[Left], bool]) -> Submitted | Replacing | None:
         """Give the task of an earlier run that takes the place of this one, which must then not be submitted.
 
         If it is another by now, it is deleted, and this one waits until it is gone; None if there is none. One that
-        has begun goes on even if it would ask for something else now. `is_unfinished` tells whether Snakemake still
-        has a task marked as begun, by its token.
+        has begun goes on even if it would ask for something else now. `counts` tells whether one that has ended well
+        still does.
         """
         old = self._left.of(task.job_digest)
         request = request_digest(task.request)
@@ -168,7 +168,7 @@ class Tracker:
             if one.task.work == task.work_digest
             and not one.is_lost
             and (one.task.request == request or not one.waits)
-            and (not one.was_noted or is_unfinished(one.task.token))
+            and (one.record is None or counts(one))
         ]
         kept = same[-1] if same else None
         ends = {one.task.token: one.record.exit_status for one in old if one is not kept and one.record is not None}

@@ -8,7 +8,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from tracked import Run, Site, site
 
 from snakemake_executor_plugin_pbs_singularity import adoption
-from snakemake_executor_plugin_pbs_singularity.adoption import LONGEST_DOUBT
+from snakemake_executor_plugin_pbs_singularity.adoption import LONGEST_DOUBT, Left
 from snakemake_executor_plugin_pbs_singularity.pbs import ErrorKind, Pbs, PbsError, State
 from snakemake_executor_plugin_pbs_singularity.task import Task
 from snakemake_executor_plugin_pbs_singularity.tracker import Replacing, Submitted
@@ -16,25 +16,25 @@ from snakemake_executor_plugin_pbs_singularity.tracker import Replacing, Submitt
 __all__ = ["site"]
 
 
-def is_marked(token: str) -> bool:
-    """Say that Snakemake has the task still marked as begun."""
+def it_counts(left: Left) -> bool:
+    """Say that what has ended well still counts."""
     return True
 
 
-def is_unmarked(token: str) -> bool:
+def it_counts_no_more(left: Left) -> bool:
     return False
 
 
-def take_over(run: Run, task: Task, is_unfinished: Callable[[str], bool] = is_marked) -> Submitted:
+def take_over(run: Run, task: Task) -> Submitted:
     """Take over the task of an earlier run, which must be there."""
-    taken = run.tracker.take_over(task, is_unfinished)
+    taken = run.tracker.take_over(task, it_counts)
     assert isinstance(taken, Submitted)
     return taken
 
 
 def replace(run: Run, task: Task) -> Replacing:
     """Have a task wait for what it replaces, which must be there."""
-    waiting = run.tracker.take_over(task, is_marked)
+    waiting = run.tracker.take_over(task, it_counts)
     assert isinstance(waiting, Replacing)
     return waiting
 
@@ -109,7 +109,7 @@ def test_what_was_left_takes_the_place_of_one_task_only(site: Site) -> None:
     first.die()
     second = site.run()
     take_over(second, second.task(job="x"))
-    assert second.tracker.take_over(second.task(job="x"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x"), it_counts) is None
 
 
 def test_what_a_third_run_finds_is_what_the_first_has_left(site: Site) -> None:
@@ -169,7 +169,7 @@ def test_a_job_that_has_failed_meanwhile_is_to_run_again(site: Site) -> None:
     first.die()
     second = site.run()
     assert second.said == ["Tasks of earlier runs: 1 failed, to be run again."]
-    assert second.tracker.take_over(second.task(job="x"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x"), it_counts) is None
     assert next(iter(second.ledger.read().values())).ended == {left.token: 3}
     assert site.run().said == []
 
@@ -203,22 +203,43 @@ def test_a_job_that_is_lost_after_it_was_taken_over_has_failed(site: Site) -> No
 # What the earlier run knew
 
 
-@pytest.mark.parametrize("is_unfinished", [is_marked, is_unmarked])
-def test_an_end_that_was_noted_counts_if_snakemake_was_not_told(
-    is_unfinished: Callable[[str], bool], site: Site
-) -> None:
+@pytest.mark.parametrize("counts", [it_counts, it_counts_no_more])
+def test_an_end_that_was_noted_counts_if_snakemake_was_not_told(counts: Callable[[Left], bool], site: Site) -> None:
     first = site.run()
     left = first.start("true", job="x")
     assert recorded(first, left) == 0
     first.die()
     second = site.run()
     assert second.said == []
-    taken = second.tracker.take_over(second.task(job="x"), is_unfinished)
-    if is_unfinished is is_unmarked:  # it is to run again for another reason
+    taken = second.tracker.take_over(second.task(job="x"), counts)
+    if counts is it_counts_no_more:  # it is to run again for another reason
         assert taken is None
     else:
         assert isinstance(taken, Submitted)
         assert second.recorded(taken) == [(left.token, 0)]
+
+
+def test_what_ended_well_and_counts_no_more_is_to_run_again(site: Site) -> None:
+    first = site.run()
+    left = first.start("true", job="x")
+    site.until_over(left)
+    first.die()
+    second = site.run()
+    assert second.said == ["Tasks of earlier runs: 1 ended well."]
+    assert second.tracker.take_over(second.task(job="x"), it_counts_no_more) is None
+    (batch,) = second.ledger.read().values()
+    assert batch.ended == {left.token: 0}
+
+
+def test_whether_what_still_runs_will_count_is_not_asked(site: Site) -> None:
+    first = site.run()
+    site.hold_back()
+    left = first.start("true", job="x")
+    first.die()
+    second = site.run()
+    taken = second.tracker.take_over(second.task(job="x"), it_counts_no_more)
+    assert isinstance(taken, Submitted)
+    assert taken.token == left.token
 
 
 def test_what_failed_in_an_earlier_run_is_nothing_to_take_over(site: Site) -> None:
@@ -227,7 +248,7 @@ def test_what_failed_in_an_earlier_run_is_nothing_to_take_over(site: Site) -> No
     assert recorded(first, left) == 3
     first.die()
     second = site.run()
-    assert second.tracker.take_over(second.task(job="x"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x"), it_counts) is None
 
 
 def test_what_an_earlier_run_had_deleted_is_not_taken_over(site: Site) -> None:
@@ -298,7 +319,7 @@ def test_what_ended_well_but_would_run_otherwise_now_is_run_again(site: Site) ->
     site.until_over(left)
     first.die()
     second = site.run()
-    assert second.tracker.take_over(second.task(job="x", work="other work"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x", work="other work"), it_counts) is None
 
 
 def test_of_an_array_only_the_subjob_that_has_changed_is_deleted(site: Site) -> None:
@@ -385,7 +406,7 @@ def test_what_a_run_that_lives_has_submitted_is_left_alone(site: Site) -> None:
     assert second.said == [
         "Another run may be going on in this directory. The jobs that it has submitted are left alone."
     ]
-    assert second.tracker.take_over(second.task(job="x"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x"), it_counts) is None
     second.tracker.close()
     assert first.folder.run.exists()
     site.let_go()
@@ -443,7 +464,7 @@ def test_a_job_that_pbs_never_got_is_forgotten_when_it_cannot_come_any_more(site
         "The last run was ended while it submitted jobs. Looking for a minute whether PBS has got them."
     ]
     assert second.ledger.read() == {}
-    assert second.tracker.take_over(second.task(job="x"), is_marked) is None
+    assert second.tracker.take_over(second.task(job="x"), it_counts) is None
 
 
 def test_a_qsub_that_outlives_its_run_is_waited_for(site: Site) -> None:

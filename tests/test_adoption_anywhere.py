@@ -147,7 +147,7 @@ class World:
     def take_over(self, token: str) -> Submitted | Replacing | None:
         """Have a new task take over what was left of the same job."""
         new = replace(task(), job_digest=f"job {token}", work_digest="same")
-        return self.tracker.take_over(new, lambda one: self.olds[one].is_marked)
+        return self.tracker.take_over(new, lambda left: not left.was_noted or self.olds[left.task.token].is_marked)
 
     def waits(self, token: str) -> bool:
         """Tell whether PBS says that a task has not begun."""

@@ -17,7 +17,13 @@ from snakemake_executor_plugin_pbs_singularity.pbs import Pbs
 from snakemake_executor_plugin_pbs_singularity.pbs.request import Chunk
 from snakemake_executor_plugin_pbs_singularity.settings import ExecutorSettings
 from snakemake_executor_plugin_pbs_singularity.site import Site
-from snakemake_executor_plugin_pbs_singularity.task import Task, make_surroundings, make_task, with_gpu_options
+from snakemake_executor_plugin_pbs_singularity.task import (
+    Task,
+    has_its_output,
+    make_surroundings,
+    make_task,
+    with_gpu_options,
+)
 from snakemake_executor_plugin_pbs_singularity.tasks.script import Container, DirectTask, NestedTask, Surroundings
 from snakemake_executor_plugin_pbs_singularity.tasks.storage import parse_storage
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import make_run_folder
@@ -318,3 +324,40 @@ def test_options_of_a_rule_without_a_container_need_no_runtime(tmp_path: Path) -
     snakefile = 'rule a:\n    output: "a"\n    resources: container_args="--env A=b"\n    shell: "true"'
     made(tmp_path, snakefile, nodes=OLD)
     made(tmp_path, snakefile)
+
+
+OUTPUTS = """
+    rule some:
+        output: "made", directory("folder"), touch("touched")
+        shell: "true"
+"""
+
+
+@pytest.mark.parametrize(("there", "has_it"), [((), False), (("made",), False), (("made", "folder"), True)])
+def test_a_job_has_its_output_when_all_is_there_but_what_snakemake_touches_itself(
+    there: tuple[str, ...], has_it: bool, tmp_path: Path
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    assert look_at(tmp_path, OUTPUTS, lambda _, jobs: [has_its_output(job) for job in jobs]) == [has_it]
+
+
+def test_of_a_group_temporary_output_need_not_be_there(tmp_path: Path) -> None:
+    snakefile = """
+    rule last:
+        input: "between"
+        output: "made"
+        group: "together"
+        shell: "true"
+    rule first:
+        output: temp("between")
+        group: "together"
+        shell: "true"
+    """
+
+    def look(_: Any, jobs: list[Any]) -> list[bool]:
+        before = has_its_output(jobs[0])
+        (tmp_path / "made").touch()
+        return [before, has_its_output(jobs[0])]
+
+    assert look_at(tmp_path, snakefile, look) == [False, True]
