@@ -5,7 +5,7 @@ a link out of the working directory, would be missing in the container.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +20,8 @@ _SYSTEM = frozenset(
 )
 """Folders whose contents an image has itself: files in them are bound one by one."""
 _SEEN_ANYWAY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
+_MOST_LINKS = 40
+"""Links in one path after which Linux takes them for a circle."""
 _SEPARATORS = frozenset(":,")
 """What ``--bind`` takes for its own, so that no path with them can be bound."""
 
@@ -34,7 +36,7 @@ def bind_roots(paths: Iterable[str], workdir: Path, seen: Sequence[Path] = ()) -
     roots: set[Path] = set()
     for path in paths:
         absolute = Path(os.path.abspath(workdir / path))  # noqa: PTH100 - resolve() would follow links
-        for place in {absolute, Path(os.path.realpath(absolute))}:
+        for place in _names(absolute):
             root = _root_of(place)
             if root is not None and not any(root.is_relative_to(folder) for folder in covered):
                 roots.add(root)
@@ -75,6 +77,24 @@ def check_sources(rule: str, options: Sequence[str]) -> None:
             raise WorkflowError(
                 f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path."
             )
+
+
+def _names(path: Path) -> Iterator[Path]:
+    """Give an absolute path, and what becomes of it with each link that it goes through: a container needs them all."""
+    yield path
+    done, left, links = path.root, list(path.parts[1:]), 0
+    while left:
+        place = os.path.normpath(os.path.join(done, left.pop(0)))  # noqa: PTH118 - many of them
+        try:
+            target = os.readlink(place)  # noqa: PTH115
+        except OSError:  # no link
+            done = place
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return
+        left[:0] = Path(target).parts
+        yield Path(os.path.normpath(os.path.join(done, *left)))  # noqa: PTH118
 
 
 def _root_of(path: Path) -> Path | None:

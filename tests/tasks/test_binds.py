@@ -47,6 +47,21 @@ def test_a_linked_folder_is_seen_under_both_names(disk: Path) -> None:
     assert roots == [disk / "alias/d", disk / "data/deep"]
 
 
+def test_each_link_of_a_chain_brings_the_folder_that_it_is_in(disk: Path) -> None:
+    for name in ("one", "two"):
+        (disk / name).mkdir()
+    (disk / "one/link").symlink_to("../two/link")
+    (disk / "two/link").symlink_to(disk / "data/deep")
+    (disk / "work/link").symlink_to(disk / "one/link/in.txt")
+    assert bind_roots(["link"], disk / "work") == [disk / "data/deep", disk / "one/link", disk / "two/link"]
+
+
+def test_links_in_a_circle_bind_what_they_are_in(disk: Path) -> None:
+    (disk / "work/link").symlink_to(disk / "data/link")
+    (disk / "data/link").symlink_to(disk / "work/link")
+    assert bind_roots(["link"], disk / "work") == [disk / "data"]
+
+
 def test_an_output_whose_folder_is_not_made_yet_brings_the_one_above(disk: Path) -> None:
     assert bind_roots([str(disk / "data/new/er/out.txt")], disk / "work") == [disk / "data"]
 
