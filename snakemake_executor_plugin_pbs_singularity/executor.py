@@ -197,12 +197,15 @@ class Executor(RemoteExecutor):
         """Submit tasks that became ready together, alike ones as arrays."""
         for batch in form_batches(tasks, self._limits.most):
             for smaller in batch.cut(self._limits.most(batch.request)):  # meanwhile arrays may have been refused
-                if self._collector.stopped.is_set():
-                    return
                 self._submit_batch(smaller)
 
     def _submit_batch(self, batch: Batch) -> None:
-        """Submit a batch, as single jobs if PBS takes those but not the array; refuse its tasks if it takes neither."""
+        """Submit a batch, as single jobs if PBS takes those but not the array; refuse its tasks if it takes neither.
+
+        When the run stops, nothing more is submitted.
+        """
+        if self._collector.stopped.is_set():
+            return
         try:
             self._give_to_pbs(batch)
         except PbsError as error:
