@@ -58,7 +58,7 @@ def plan(job: Any, workflow: Any) -> ShellCommand | NeedsSnakemake:
     command = " ".join((prefix, text, shell._process_suffix)).strip()
     if "<TBD>" in command:
         return NeedsSnakemake("its command names resources.tmpdir, which only the node knows")
-    if len(command.encode()) > LONGEST_COMMAND:
+    if len(command.encode(errors="surrogateescape")) > LONGEST_COMMAND:
         return NeedsSnakemake("its command is too long for one argument")
     return ShellCommand(str(executable), command, _tmpdir(job))
 

@@ -239,6 +239,12 @@ def test_what_only_snakemake_can_do_runs_nested(rule: str, says: str, tmp_path: 
     assert reason(planned).startswith(says)
 
 
+def test_a_command_may_hold_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    planned = only_plan(tmp_path, "output: 'a'\nparams: 'caf\\udce9'\nshell: 'echo {params}'")
+    assert isinstance(planned, ShellCommand), planned
+    assert planned.text.endswith("echo caf\udce9")
+
+
 def test_an_output_that_is_updated_is_not_removed_first(tmp_path: Path) -> None:
     assert reason(only_plan(tmp_path, "output: update('a')\nshell: 'touch a'")) == "a is a update() file"
 
