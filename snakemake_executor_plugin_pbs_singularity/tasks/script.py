@@ -18,8 +18,8 @@ from ..text import one_line
 _FUNCTIONS = Path(__file__).with_name("functions.sh")
 _FOR_BUNDLES = "\n# Tasks of a bundle that share a container"
 """Where the functions begin that only several tasks need."""
-_VARIABLE = re.compile(r"(?!_pbs_)[A-Za-z_][A-Za-z0-9_]*")
-"""A variable that the script can export: those of its own begin with `_pbs_`."""
+_VARIABLE = re.compile(r"(?!_pbs_|(?:BASHOPTS|BASH_VERSINFO|EUID|PPID|SHELLOPTS|UID)$)[A-Za-z_][A-Za-z0-9_]*")
+"""A variable that the script can export: those of its own begin with `_pbs_`, and bash ends at one of its own."""
 _LONGEST_TITLE = 200
 """Characters of a title that the server gets: wildcards can be of any length, its script stays below 4 KiB."""
 _POSIX_SHELLS = ("bash", "dash", "ksh", "sh", "zsh")
@@ -39,7 +39,7 @@ class Surroundings:
     environment: Mapping[str, str]
     """Declared variables and those without which the same command would not be the same. No shell can export a
     variable whose name is not made of letters, digits and underscores: it is left out, as is what begins with
-    `_pbs_`, like the script's own."""
+    `_pbs_`, like the script's own, and what bash keeps to itself, such as UID."""
     latency_wait: int
     """Seconds that an input may be late."""
     node_setup: str = ""

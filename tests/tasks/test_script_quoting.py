@@ -204,7 +204,7 @@ def test_printable_text_is_shown_as_it_is(text: str) -> None:
 
 
 @each_shell
-@pytest.mark.parametrize("name", ["LC_A-B", "LC_1 2", "BASH_FUNC_ml%%", "LC_X;echo bad #", "1", ""])
+@pytest.mark.parametrize("name", ["LC_A-B", "LC_1 2", "BASH_FUNC_ml%%", "LC_X;echo bad #", "1", "", "UID", "SHELLOPTS"])
 def test_a_variable_whose_name_no_shell_takes_is_left_out(name: str, sh: str, node: Node) -> None:
     environment = {**node.surroundings.environment, name: "x", "LAST": "seen"}
     ended = node.run(node.direct('printf %s "$LAST"'), sh, environment=environment)
