@@ -30,7 +30,7 @@ from .tasks.planning import jobs_in
 from .text import count
 from .tracker import Outcome, Submitted, Tracker
 from .tracking.ledger import LEDGER_NAME, open_ledger
-from .tracking.run_folder import STATE, RunFolder, make_run_folder, remove_if_empty
+from .tracking.run_folder import STATE, RunFolder, has_words, make_run_folder, remove_if_empty
 from .tracking.witness import patience
 from .watch import Watch
 
@@ -324,7 +324,7 @@ class Executor(RemoteExecutor):
             grace = patience(over.status, self._grace) if over.status is not None else self._grace
             verdict: Verdict = explain(over, grace, one.pbs_job.size, one.image, one.log, one.pbs_job.refused)
             logs = [one.log, one.pbs_job.log]
-            written = [str(log) for log in logs if log.exists() and log.stat().st_size]
+            written = [str(log) for log in logs if has_words(log)]
             self.report_job_error(_info(one), msg=failure_message(verdict, logs), aux_logs=written)
 
     def _say(self, text: str) -> None:

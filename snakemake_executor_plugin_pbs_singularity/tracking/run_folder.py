@@ -125,10 +125,19 @@ def run_folders(state: Path) -> list[RunFolder]:
     return [RunFolder(state, lock.parent.name) for lock in (state / "runs").glob("*/lock")]
 
 
+def has_words(log: Path) -> bool:
+    """Tell whether anything was written to a log; not so if it cannot be looked at, as on a network that fails."""
+    try:
+        return log.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def remove_if_empty(log: Path) -> None:
-    """Remove the log of a task that had nothing to say."""
-    if log.exists() and log.stat().st_size == 0:
-        log.unlink()
+    """Remove the log of a task that had nothing to say, if that can be done."""
+    with suppress(OSError):
+        if log.stat().st_size == 0:
+            log.unlink()
 
 
 def _remove_old_files(folder: Path) -> None:

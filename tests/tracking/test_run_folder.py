@@ -1,5 +1,6 @@
 """The files of a run: private, named safely, tidied up."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from snakemake_executor_plugin_pbs_singularity.tracking.run_folder import (
     KEPT_DAYS,
     RunFolder,
+    has_words,
     make_run_folder,
     new_token,
     remove_if_empty,
@@ -210,6 +212,30 @@ def test_only_an_empty_log_is_removed(tmp_path: Path) -> None:
 
 
 # Runs that live
+
+
+class Stale(type(Path())):  # type: ignore[misc]
+    """A file that a network file system cannot find any more."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_a_log_that_cannot_be_looked_at_ends_no_run(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.touch()
+    remove_if_empty(Stale(log))
+    assert log.exists()
+    assert not has_words(Stale(log))
+
+
+def test_a_log_has_words_when_something_was_written_to_it(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    assert not has_words(log)
+    log.touch()
+    assert not has_words(log)
+    log.write_text("x")
+    assert has_words(log)
 
 
 def test_a_run_is_held_by_one_process_while_it_lives(tmp_path: Path) -> None:
