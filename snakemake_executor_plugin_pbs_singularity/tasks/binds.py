@@ -71,11 +71,13 @@ def check_bindable(rule: str, workdir: Path) -> None:
 
 
 def check_sources(rule: str, options: Sequence[str]) -> None:
-    """Raise WorkflowError for a bind whose source is not there: the container would not start."""
+    """Raise WorkflowError for a bind whose source is not there: the container would hardly start."""
     for source in bind_sources(options):
         if not Path(source).exists():
             raise WorkflowError(
-                f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path."
+                f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path. If only "
+                "the compute nodes have it, or their shell is to fill it in, bind it for all rules with "
+                "--apptainer-args, which is not looked at here."
             )
 
 
