@@ -130,7 +130,7 @@ await() { # INPUT...
                 finish 1
             fi
             sleep 1
-            ls -a "${_pbs_input%/*}" >/dev/null 2>&1
+            ls -a "$(dirname "$_pbs_input")" >/dev/null 2>&1
             _pbs_waited=$((_pbs_waited + 1))
         done
     done

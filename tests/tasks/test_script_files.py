@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from .run import Node, each_shell, own
+from .run import PATH, Node, each_shell, own
 
 # Old outputs
 
@@ -123,6 +123,20 @@ def test_a_late_input_is_waited_for(sh: str, node: Node) -> None:
     ended = node.run(node.direct("cat late", inputs=("late",)), sh, latency_wait=20)
     timer.join()
     assert (ended.status, ended.log) == (0, "here")
+
+
+@each_shell
+def test_the_folder_of_a_late_input_is_listed_as_network_file_systems_then_look_again(sh: str, node: Node) -> None:
+    ls = node.root / "bin/ls"
+    ls.parent.mkdir()
+    ls.write_text('#!/bin/sh\nprintf "%s\\n" "$2" >>../listed\ntouch late folder/late\n')
+    ls.chmod(0o755)
+    (node.workdir / "folder").mkdir()
+    environment = {"PATH": f"{ls.parent}:{PATH}"}
+    for token, path in (("a", "late"), ("b", "folder/late"), ("c", "/nosuch")):
+        (node.workdir / "folder/late").unlink(missing_ok=True)
+        node.run(node.direct(inputs=(path,), token=token), sh, latency_wait=1, environment=environment)
+    assert (node.root / "listed").read_text().splitlines() == [".", "folder", "/"]
 
 
 @each_shell
