@@ -11,7 +11,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ImageError
 from .failures import PassingError
@@ -53,7 +53,9 @@ def digest_of(reference: UriReference, environment: Mapping[str, str], time_limi
         tag = name.tag or "latest"
         digest = client.head_manifest_and_response(tag)[0]
         if not digest:  # the specification leaves it out for servers that do not care
-            digest = "sha256:" + hashlib.sha256(client.get_manifest_and_response(tag)[1].content).hexdigest()
+            content = client.get_manifest_and_response(tag)[1].content
+            _manifest(content)
+            digest = "sha256:" + hashlib.sha256(content).hexdigest()
         return digest
 
     digest = _ask(name, reference, environment, time_limit, ask)
@@ -71,10 +73,10 @@ def size_of(reference: UriReference, environment: Mapping[str, str], time_limit:
     name = _name(reference)
 
     def ask(client: "DXF") -> int | None:
-        manifest = json.loads(client.get_manifest_and_response(name.digest or name.tag or "latest")[0])
+        manifest = _manifest(client.get_manifest_and_response(name.digest or name.tag or "latest")[0])
         chosen = _digest_for_this_machine(manifest)
         if chosen is not None:
-            manifest = json.loads(client.get_manifest_and_response(chosen)[0])
+            manifest = _manifest(client.get_manifest_and_response(chosen)[0])
         layers = manifest.get("layers")
         return sum(layer["size"] for layer in layers) if layers else None
 
@@ -88,12 +90,20 @@ def _name(reference: UriReference) -> RegistryName:
     return name
 
 
+def _manifest(text: str | bytes) -> Mapping[str, Any]:
+    """Read a manifest; raises ValueError for anything else, such as the page on which a network wants a log-in."""
+    manifest = json.loads(text)
+    if not isinstance(manifest, dict) or "schemaVersion" not in manifest:
+        raise ValueError("no manifest")
+    return manifest
+
+
 def _digest_for_this_machine(manifest: Mapping[str, object]) -> str | None:
     """Choose from a list of manifests; None if it is no list or has none for this machine."""
     machine = platform.machine()
     listed = manifest.get("manifests")
     for entry in listed if isinstance(listed, list) else ():
-        meant_for = entry.get("platform", {})
+        meant_for = entry.get("platform") or {}
         wanted = _ARCHITECTURES.get(machine, machine)
         if meant_for.get("os") == "linux" and meant_for.get("architecture") == wanted:
             digest = entry.get("digest")
@@ -144,7 +154,7 @@ def _ask(
             f"The registry {host} cannot be reached, so nobody knows what {reference.shown} is: {_reason(error)}.",
             "This needs the network: run on the login node.",
         ) from error
-    except (requests.RequestException, DXFError, ValueError, KeyError, TypeError) as error:
+    except (requests.RequestException, DXFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"The registry {host} gave an answer about {reference.shown} that is not understood: {error!r:.200}.",
             "Is it a registry?",

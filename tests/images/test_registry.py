@@ -206,7 +206,7 @@ def server(answer: bytes) -> Iterator[str]:
             while True:
                 connection, _ = listening.accept()
                 with connection:
-                    if connection.recv(65536).startswith(b"HEAD"):  # and not the hello of https
+                    if connection.recv(65536).startswith((b"HEAD", b"GET")):  # and not the hello of https
                         connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -230,6 +230,17 @@ def test_odd_answers_are_errors_in_words(answer: bytes, words: str, passing: boo
     with server(answer) as address, pytest.raises(ImageError, match=words) as caught:
         digest_of(docker(f"{address}/a:1"), HTTP)
     assert isinstance(caught.value, PassingError) is passing
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<html>Log in to this network</html>", "[1]", "3", '{"manifests": [3]}', '{"layers": [{"size": "x"}]}', "{}"],
+)
+def test_what_is_no_manifest_has_neither_digest_nor_size(body: str) -> None:
+    with server(f"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}".encode()) as address:
+        for ask in (digest_of, size_of):
+            with pytest.raises(ImageError, match="not understood"):
+                ask(docker(f"{address}/a:1"), HTTP)
 
 
 # --- a registry with https and passwords ---
