@@ -36,7 +36,7 @@ def bind_roots(paths: Iterable[str], workdir: Path, seen: Sequence[Path] = ()) -
     roots: set[Path] = set()
     for path in paths:
         absolute = Path(os.path.abspath(workdir / path))  # noqa: PTH100 - resolve() would follow links
-        for place in _names(absolute):
+        for place in followed(absolute):
             root = _root_of(place)
             if root is not None and not any(root.is_relative_to(folder) for folder in covered):
                 roots.add(root)
@@ -81,7 +81,7 @@ def check_sources(rule: str, options: Sequence[str]) -> None:
             )
 
 
-def _names(path: Path) -> Iterator[Path]:
+def followed(path: Path) -> Iterator[Path]:
     """Give an absolute path, and what becomes of it with each link that it goes through: a container needs them all."""
     yield path
     done, left, links = path.root, list(path.parts[1:]), 0

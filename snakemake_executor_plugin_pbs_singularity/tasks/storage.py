@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .binds import followed
+
 _RESOURCE = re.compile(r"([A-Za-z][\w-]*)([^\w\s,='\"-]?)", re.ASCII)
 _NAME = re.compile(r"[\w./@-]+", re.ASCII)
 _OPTION = "--pbs-singularity-storage"
@@ -30,8 +32,8 @@ class Storage:
         """Give what a job that uses these absolute paths must ask for, links followed, and what a rule adds."""
         named = [name for name in (more or "").split(self.separator) if name]
         used = paths if self.names else ()  # most sites name none: then no path need be looked at
-        places = {place for path in used for place in (os.path.abspath(path), os.path.realpath(path))}  # noqa: PTH100
-        found = {name for place in places if (name := self._name_of(PurePosixPath(place).parts)) is not None}
+        places = {place for path in used for place in followed(Path(os.path.abspath(path)))}  # noqa: PTH100
+        found = {name for place in places if (name := self._name_of(place.parts)) is not None}
         value = self.separator.join([*dict.fromkeys([*named, *sorted(found)])])
         return ((self.resource, value),) if value else ()
 

@@ -42,6 +42,14 @@ def test_a_file_system_behind_a_link_is_named(tmp_path: Path) -> None:
     assert asked(storage, f"{tmp_path}/link/file") == "before+behind"
 
 
+def test_each_file_system_that_a_chain_of_links_goes_through_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "second").symlink_to("data")
+    (tmp_path / "first").symlink_to("second")
+    storage = parse_storage(",".join(f"{tmp_path}/{name}={name}" for name in ("first", "second", "data")), "storage+")
+    assert asked(storage, f"{tmp_path}/first/file") == "data+first+second"
+
+
 def test_a_rule_adds_its_own_once() -> None:
     assert asked(NCI, "/scratch/cd34/x", more="massdata/ab12+scratch/cd34") == "massdata/ab12+scratch/cd34"
 
