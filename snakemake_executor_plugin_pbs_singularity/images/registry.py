@@ -149,15 +149,31 @@ def _ask(
             "If it speaks plain http, set APPTAINER_NOHTTPS=1; if its certificate is the site's own, let"
             " SSL_CERT_FILE name the file with it.",
         ) from error
+    except requests.exceptions.ProxyError as error:
+        raise PassingError(
+            f"The registry {host} cannot be asked about {reference.shown} through the proxy of this machine: "
+            f"{_reason(error)}.",
+            "Correct the variable HTTPS_PROXY, or run where the network is.",
+        ) from error
     except requests.ConnectionError as error:
         raise PassingError(
             f"The registry {host} cannot be reached, so nobody knows what {reference.shown} is: {_reason(error)}.",
             "This needs the network: run on the login node.",
         ) from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+        raise ImageError(
+            f"The registry {host} was not asked about {reference.shown}: {_reason(error)}.",
+            "Correct its name, or the proxy in the variable HTTPS_PROXY.",
+        ) from error
     except (requests.RequestException, DXFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"The registry {host} gave an answer about {reference.shown} that is not understood: {error!r:.200}.",
             "Is it a registry?",
+        ) from error
+    except OSError as error:  # of the certificates
+        raise ImageError(
+            f"The registry {host} was not asked about {reference.shown}: {error}.",
+            "Correct the variable SSL_CERT_FILE or REQUESTS_CA_BUNDLE.",
         ) from error
 
 
@@ -260,4 +276,4 @@ def _no_access(reference: UriReference, host: str) -> ImageError:
 def _reason(error: Exception) -> str:
     """Give the last part of what requests says, which wraps the reason in several errors."""
     text = str(error)
-    return text.rsplit(": ", 1)[-1].strip("()'\">, ")[:200] or type(error).__name__
+    return text.rsplit(": ", 1)[-1].strip("()'\">., ")[:200] or type(error).__name__

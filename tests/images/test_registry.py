@@ -197,6 +197,33 @@ def test_a_registry_that_does_not_answer_is_not_waited_for() -> None:
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_file_of_certificates_that_is_not_there_is_an_error_that_names_its_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "/no/such.pem")
+    with pytest.raises(ImageError, match=rf"/no/such\.pem.*{name}"):
+        digest_of(docker("127.0.0.1:1/a:1"), {name: "/no/such.pem"})
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words", "passing"),
+    [
+        ("http://127.0.0.1:1", "through the proxy .*Connection refused.*HTTPS_PROXY", True),
+        ("socks5://127.0.0.1:1", "was not asked .*SOCKS.*HTTPS_PROXY", False),
+        ("nonsense://127.0.0.1:1", "was not asked .*nonsense.*HTTPS_PROXY", False),
+    ],
+)
+def test_a_proxy_that_does_not_work_is_an_error_that_names_its_variable(
+    proxy: str, words: str, passing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ImageError, match=words) as caught:
+        digest_of(docker("registry.invalid/a:1"), {})
+    assert isinstance(caught.value, PassingError) is passing
+
+
 @contextlib.contextmanager
 def server(answer: bytes) -> Iterator[str]:
     """A server that gives everybody the same answer, as no registry would."""
