@@ -9,19 +9,27 @@ from .tracker import Tracker
 
 LONGEST = 120.0
 """Seconds that a cancelled run waits for PBS to end its jobs."""
+SOON = 2.0
+"""Seconds that a `qsub` has to answer before a word is said."""
 PAUSE = 1.0
 """Seconds between two looks."""
 
 
-def cancel_all(tracker: Tracker, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+def cancel_all(
+    tracker: Tracker, stop: Callable[[float | None], bool], say: Callable[[str], None], complain: Callable[[str], None]
+) -> None:
     """Delete all that a run has in PBS and wait until it is gone; Ctrl-C again leaves at once.
 
-    A server that is away is waited for too. What remains, because of that or as PBS takes too long, is said.
+    `stop` ends submissions; it tells whether none is under way any more, after so many seconds if given. A server that
+    is away is waited for too. What remains, because of that or as PBS takes too long, is said.
     """
-    until = time.monotonic() + LONGEST
     left: set[str] | None = None
     said = ""
     try:
+        if not stop(SOON):
+            say("Waiting for the answer of qsub. Ctrl-C again leaves at once.")
+            stop(None)
+        until = time.monotonic() + LONGEST
         while left != set() and time.monotonic() < until:
             try:
                 if left is None:

@@ -32,11 +32,12 @@ class Collector:
         """Let these tasks be submitted soon."""
         self._ready.put(list(tasks))
 
-    def stop(self) -> None:
-        """Submit nothing more; gives back when a `qsub` that is under way has answered."""
+    def stop(self, patience: float | None = None) -> bool:
+        """Submit nothing more; tell whether a `qsub` that was under way has answered, in so many seconds if given."""
         self.stopped.set()
         self._ready.put([])
-        self._thread.join()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:

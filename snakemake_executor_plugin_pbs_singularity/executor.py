@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -139,17 +140,20 @@ class Executor(RemoteExecutor):
         """Delete all jobs of this run from PBS, arrays whole, and wait until it says that they are gone."""
         self._is_cancelled = True
         self._pulls.stop()
-        self._collector.stop()
-        cancel_all(self._tracker, self._say, self.logger.error)
+        cancel_all(self._tracker, self._collector.stop, self._say, self.logger.error)
 
     def shutdown(self) -> None:
         """End the threads and remove what only this run needed."""
+        if self._is_cancelled:  # what is left in PBS has been said
+            with suppress(KeyboardInterrupt):
+                super().shutdown()
+            return
         self._collector.stop()
         super().shutdown()
         if self._tracker.submitted:
             left = count(len(self._tracker.submitted), "task")
             self._say(f"{left} may go on in PBS: the next run here takes them over. `pbs-singularity jobs` lists them.")
-        else:
+        elif not self._tracker.is_in_doubt:
             self._tracker.close()
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **details: Any) -> None:

@@ -297,6 +297,11 @@ class Tracker:
         """Give the ids of all jobs and arrays in PBS; of arrays that are not all this run's, the subjobs."""
         return [pbs_id for batch in list(self.watch.batches.values()) for pbs_id in batch.own_ids]
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether PBS may have got a batch of which it has not said so."""
+        return bool(self._in_doubt)
+
     def gone(self, ids: Collection[str]) -> set[str]:
         """Give those of these jobs and arrays that PBS says it no longer has. Raises PbsError."""
         return {pbs_id for pbs_id, said in status(self._pbs, ids).items() if said.is_over}

@@ -21,7 +21,7 @@ def cancel(run: Run, *plan: Callable[[], object]) -> tuple[list[str], list[str]]
     said: list[str] = []
     complaints: list[str] = []
     run.site.clock.plan = list(plan)
-    cancel_all(run.tracker, said.append, complaints.append)
+    cancel_all(run.tracker, lambda _: True, said.append, complaints.append)
     return said, complaints
 
 
@@ -125,3 +125,20 @@ def test_jobs_of_another_run_stay(site: Site) -> None:
     assert site.status(left.pbs_job.id).state is State.QUEUED
     assert site.status(mine.pbs_job.id).state is State.FINISHED
     assert other.folder.run.exists()
+
+
+def test_a_qsub_that_does_not_answer_is_waited_for_until_ctrl_c_is_pressed_again(site: Site) -> None:
+    run = site.run()
+    run.start("sleep 60")
+    said: list[str] = []
+    complaints: list[str] = []
+
+    def stop(patience: float | None) -> bool:
+        if patience is None:
+            raise KeyboardInterrupt
+        return False
+
+    cancel_all(run.tracker, stop, said.append, complaints.append)
+    assert said == ["Waiting for the answer of qsub. Ctrl-C again leaves at once.", "Left at once."]
+    assert complaints == [REMAINS]
+    assert run.folder.run.exists()
