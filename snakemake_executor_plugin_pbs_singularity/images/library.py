@@ -177,6 +177,12 @@ def _not_found(name: str, folders: Sequence[Path]) -> ImageError:
             f"There is no image {name!r} in the working directory, and no image library is configured.",
             _hint(name, []),
         )
+    for path in (folder / f"{name}{ending}" for folder in folders for ending in ("", *ENDINGS)):
+        if path.is_symlink() and not path.exists():
+            return ImageError(
+                f"The image {path} is a link to {path.readlink()}, which is not there.",
+                "Ask whether the file system that it leads to is mounted here.",
+            )
     where = ", ".join(map(str, folders))
     walks = [index_of(folder).walk for folder in folders]
     names = [known for walk in walks for known in walk.images()]

@@ -137,6 +137,17 @@ def test_an_image_in_a_folder_closed_to_us_is_missed_with_words() -> None:
         (site / "private").chmod(0o755)
 
 
+@pytest.mark.parametrize("name", ["tools/bwa", "tools/bwa.sif"])
+def test_a_link_that_leads_nowhere_is_no_image_and_is_pointed_out(name: str, site: Path, tmp_path: Path) -> None:
+    (site / "tools/bwa.sif").symlink_to("/not/mounted/bwa.sif")
+    with pytest.raises(
+        ImageError, match=r"tools/bwa\.sif is a link to /not/mounted/bwa\.sif, which is not there.*mounted"
+    ):
+        find_in_libraries(name, [site])
+    image = made.write(tmp_path / "group/tools/bwa.sif")
+    assert find_in_libraries(name, [site, tmp_path / "group"]) == image
+
+
 def test_a_configured_library_that_is_missing_is_an_error_even_if_another_has_the_image(site: Path) -> None:
     with pytest.raises(ImageError, match=r"/no/such/library is not a folder"):
         find_in_libraries(NAME, [site, Path("/no/such/library")])
