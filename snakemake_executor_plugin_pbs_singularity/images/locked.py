@@ -41,15 +41,14 @@ class Lock:
     ) -> Resolved:
         """Give the image of a ``container:`` value that the lock means; ``found`` is what it means without.
 
-        A URI that is locked by digest means that digest, wherever its tag has moved. Everything else stays as found. In
-        frozen mode it raises ImageError for a value that is not locked and for a file that is not the locked one; each
-        file is looked at once.
+        A URI that is locked by digest means that digest, wherever its tag has moved. Everything else stays as found. It
+        raises ImageError for an entry that does not fit its URI, in frozen mode also for a value that is not locked and
+        for a file that is not the locked one; each file is looked at once.
         """
         locked = self.images.get(lock_key(value))
-        if self.frozen:
-            locked = check_locked(value, locked, self.path)
-        if locked is None:
+        if locked is None and not self.frozen:
             return found
+        locked = check_locked(value, locked, self.path)
         reference = parse_reference(value)
         if locked.digest is not None and isinstance(reference, UriReference):
             found = locked_image(reference, locked.digest, store, runtime)

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_without_frozen_an_image_that_is_not_locked_is_used(workflow: Workflow) 
     assert isinstance(workflow.resolve("tools/bare", frozen=False), Found)
     with pytest.raises(ImageError, match="is not in"):
         workflow.resolve("tools/bare")
+
+
+@pytest.mark.parametrize("digest", [None, f"sha256:{'b' * 64}"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_entry_with_no_digest_or_another_than_the_uris_own_is_refused(digest: str | None, frozen: bool) -> None:
+    value = f"docker://example.org/a@sha256:{'a' * 64}"
+    locked = LockedImage(value, digest, "c" * 64, 1, datetime(2026, 1, 1, tzinfo=UTC), None)
+    found = Missing(value, Path("/store/a.sif"))
+    with pytest.raises(ImageError, match=r"images\.lock has no digest for .*, or another one than its own"):
+        Lock(Path("images.lock"), {value: locked}, frozen).resolve(value, found, Path("/store"), None, {})
 
 
 def test_images_of_a_library_are_locked_by_checksum(workflow: Workflow) -> None:
