@@ -130,9 +130,18 @@ def _no_shell(image: Path, why: str) -> tuple[str, str]:
     )
 
 
+def _is_gone(image: Path) -> bool:
+    """Tell whether an image is not there; one that cannot be looked at, as its folder was closed, may be."""
+    try:
+        image.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
+
+
 def _no_container(image: Path, log: Sequence[str]) -> tuple[str, str]:
     why = next((match["why"] for line in log if (match := _NOT_STARTED.match(line))), None)
-    if not image.exists():
+    if _is_gone(image):
         return (
             f": the container could not start: its image {image} is not there any more.",
             "Put it back, or start the same command again: what can be pulled is pulled again.",

@@ -1,5 +1,7 @@
 """What the exit code of a command usually means, to a person who has never seen PBS or a container."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,17 @@ def test_a_program_that_was_given_no_more_memory_is_told_what_to_ask_for(line: s
     said = verdict(1, used(1, Usage(), Usage(mem=100)), None, "Traceback (most recent call last):", line)
     assert said.problem.startswith("Exit code 1: its log says that it was given no more memory.")
     assert "mem_mb=200" in said.remedy
+
+
+class Closed(type(Path())):  # type: ignore[misc]
+    """A file in a folder that the user may not enter."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_an_image_that_cannot_be_looked_at_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    verdict = explain_code(255, image=Closed(tmp_path / "a.sif"))
+    assert verdict is not None
+    assert "could not start" in verdict.problem
+    assert "not there any more" not in verdict.problem
