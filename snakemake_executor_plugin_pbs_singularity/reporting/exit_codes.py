@@ -13,6 +13,8 @@ from ..pbs import JobStatus, Verdict, raise_memory, signal_name, used_in_words
 
 _NOT_STARTED = re.compile(r"(?:FATAL: {3}|(?:ERROR|ABORT) {2}: )(?P<why>.+)")
 """How Apptainer, and Singularity 2.6, begin the line that says why they start no container; few programs do."""
+_NO_SOURCE = re.compile(r"mount source (?P<source>.+) doesn't exist$")
+"""What Apptainer then says of a bind of what the node does not have."""
 _NO_SHELL = re.compile(r"/\.singularity\.d/actions/exec: .*\b(?P<shell>[\w.-]+): not found")
 """What a script in the image says, by which Singularity 2.6 starts commands, of a shell that is not there."""
 _NO_RUNTIME = re.compile(
@@ -151,6 +153,12 @@ def _no_container(image: Path, log: Sequence[str]) -> tuple[str, str]:
             f": the container of the image {image} could not start, or a program in it ended with this code, as some "
             "do for any error.",
             "The reason is in the log.",
+        )
+    if missing := _NO_SOURCE.search(why):
+        return (
+            f": the container of the image {image} could not start: the node has no {missing['source']}, which it is "
+            "to see.",
+            "Correct the bind (--pbs-singularity-bind, container_args), or ask for nodes that have it.",
         )
     if "executable file not found" in why or "Failed to execvp()" in why:
         return _no_shell(image, why)

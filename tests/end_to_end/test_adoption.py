@@ -110,6 +110,20 @@ def test_jobs_that_ended_well_meanwhile_count(
     assert "Nothing to be done" in snakemake(folder).said
 
 
+def test_a_job_that_ended_well_meanwhile_runs_again_if_its_output_was_removed(
+    tmp_path: Path, environment: dict[str, str], snakemake: Snakemake
+) -> None:
+    folder = write(tmp_path / "flow", {"Snakefile": WORKFLOW})
+    with killed(folder, environment, "direct/a") as first:
+        (job,) = first.wait_for_jobs(1).values()
+    (folder / "go").touch()
+    wait_until(lambda: qstat(environment, job.pbs_id).get("job_state", "F") in "FC", "PBS ends the job")
+    (folder / "direct/a").unlink()
+    run = snakemake(folder, *AGAIN, "direct/a")
+    assert len(run.submitted) == 1
+    assert run.text("direct/a") == "half\nwhole"
+
+
 def test_a_job_that_was_deleted_meanwhile_is_submitted_again(
     tmp_path: Path, environment: dict[str, str], snakemake: Snakemake
 ) -> None:

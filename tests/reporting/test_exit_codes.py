@@ -119,6 +119,17 @@ def test_an_image_that_cannot_be_read_is_told_in_the_words_of_the_runtime(line: 
     assert "you may read it on the compute nodes" in said.remedy
 
 
+def test_a_bind_of_what_the_node_does_not_have_is_told_as_that(image: Path) -> None:
+    """In the words of Apptainer 1.4.5."""
+    line = (
+        "FATAL:   container creation failed: mount hook function failure: mount /no/such->/x error: while mounting "
+        "/no/such: mount source /no/such doesn't exist"
+    )
+    said = verdict(255, None, image, line)
+    assert said.problem.endswith("the node has no /no/such, which it is to see.")
+    assert "--pbs-singularity-bind" in said.remedy
+
+
 def test_an_image_that_is_gone_is_told_as_that(tmp_path: Path) -> None:
     said = verdict(255, None, tmp_path / "gone.sif", "FATAL:   could not open image: no such file or directory")
     assert f"its image {tmp_path / 'gone.sif'} is not there any more" in said.problem
