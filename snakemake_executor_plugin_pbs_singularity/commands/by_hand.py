@@ -162,7 +162,7 @@ def make_ready(what: str, asked: Asked, image: str, ending: Ending, mpi: str | N
         binds = [word for bind in asked.binds for word in ("--bind", bind)]
         check_bindable(what, site.workdir)
         check_home(site.node_runtime, site.workdir)
-        check_sources(what, binds)
+        check_sources(what, binds, way_out="")
         options = with_gpu_options(site.container_options, binds, gpus=request.gpus)
         check_options(site.container_options, site.node_runtime, "--pbs-singularity-container-args")
         path = _image(image, site, ending)

@@ -22,6 +22,10 @@ _SYSTEM = frozenset(
 _SEEN_ANYWAY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
 _MOST_LINKS = 40
 """Links in one path after which Linux takes them for a circle."""
+_ON_NODES_ONLY = (
+    "If only the compute nodes have it, or their shell is to fill it in, bind it for all rules with --apptainer-args, "
+    "which is not looked at here."
+)
 _SEPARATORS = frozenset(":,")
 """What ``--bind`` takes for its own, so that no path with them can be bound."""
 
@@ -70,14 +74,15 @@ def check_bindable(rule: str, workdir: Path) -> None:
         )
 
 
-def check_sources(rule: str, options: Sequence[str]) -> None:
-    """Raise WorkflowError for a bind whose source is not there: the container would hardly start."""
+def check_sources(rule: str, options: Sequence[str], way_out: str = _ON_NODES_ONLY) -> None:
+    """Raise WorkflowError for a bind whose source is not there: the container would hardly start.
+
+    `way_out` is what to do if only compute nodes have it.
+    """
     for source in bind_sources(options):
         if not Path(source).exists():
             raise WorkflowError(
-                f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path. If only "
-                "the compute nodes have it, or their shell is to fill it in, bind it for all rules with "
-                "--apptainer-args, which is not looked at here."
+                f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path. {way_out}".rstrip()
             )
 
 

@@ -230,7 +230,7 @@ def test_the_profile_of_the_folder_counts(site: Site) -> None:
     [
         ([ALPHA, "--mem", "5", "true"], "Options go before IMAGE"),
         (["no/such", "--", "true"], "no/such"),
-        (["--bind", "/no/such", ALPHA, "true"], "/no/such"),
+        (["--bind", "/no/such", ALPHA, "true"], "'/no/such', which does not exist here. Correct the path.\n"),
         (["--extra=-q short", ALPHA, "true"], "use instead --queue"),
         (["--extra=-m 'e", ALPHA, "true"], "--extra: cannot split"),
         (["--here", ALPHA, "true"], "PBS_JOBID"),
