@@ -81,9 +81,8 @@ def check_sources(rule: str, options: Sequence[str], way_out: str = _ON_NODES_ON
     """
     for source in bind_sources(options):
         if not Path(source).exists():
-            raise WorkflowError(
-                f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path. {way_out}".rstrip()
-            )
+            problem = f"Rule {rule}: container_args binds {source!r}, which does not exist here. Correct the path."
+            raise WorkflowError(f"{problem} {way_out}".rstrip())
 
 
 def followed(path: Path) -> Iterator[Path]:
