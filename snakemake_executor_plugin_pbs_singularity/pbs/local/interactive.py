@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, NoReturn
 
 _TIME_TO_THINK = 60  # seconds
+_ASKED_ABOUT = {signal.SIGINT, signal.SIGTERM}
 
 
 class _KilledError(Exception):
@@ -42,11 +43,13 @@ def run(home: str, request: dict[str, Any]) -> int:
     with connect(home) as connection, connection.makefile("rb") as answers:
         connection.sendall(json.dumps(request).encode() + b"\n")
         first = json.loads(answers.readline())
+        # Whoever reads that it waits may press Ctrl-C at once.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED_ABOUT)
+        _print(first)
         if "job" not in first:
-            _print(first)
             return int(first["code"])
         _expect_interrupts(home, first["job"])
-        _print(first)  # whoever reads that it waits may press Ctrl-C at once
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED_ABOUT)
         line = answers.readline()
         for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -69,7 +72,7 @@ def _expect_interrupts(home: str, job: str) -> None:
         raise SystemExit(0)
 
     def think(_: int, __: FrameType | None) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED_ABOUT)
         signal.alarm(_TIME_TO_THINK)
         print("Do you wish to terminate the job and exit (y|[n])? ", end="", flush=True)
         while (said := os.read(0, 1024)[:1].lower()) not in (b"n", b"\n"):
@@ -77,7 +80,7 @@ def _expect_interrupts(home: str, job: str) -> None:
                 give_up()
             print("yes or no please", flush=True)
         signal.alarm(0)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED_ABOUT)
 
     def too_long(_: int, __: FrameType | None) -> None:
         print("Timeout -- deleting job")
