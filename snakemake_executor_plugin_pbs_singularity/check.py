@@ -13,14 +13,11 @@ from .images.lock import lock_key, unfixed_words
 from .images.locked import moved_tags
 from .settings import ExecutorSettings
 from .site import Site
-from .task import UnplacedError, exec_options, place, resolve_images
+from .task import IF_A_HOOK_CHANGES_IT, UnplacedError, exec_options, place, resolve_images
 from .tasks.planning import check_launcher, known_resources
 from .tasks.request import build_request, bundle_size
 
-_LEAVE_QUEUES = (
-    "Would PBS take it all the same, as a hook of this site changes requests? Then leave it to PBS with "
-    "--pbs-singularity-leave-queues."
-)
+_LEAVE_QUEUES = f"{IF_A_HOOK_CHANGES_IT} leave it to PBS with --pbs-singularity-leave-queues."
 
 
 def check_jobs(
@@ -33,7 +30,7 @@ def check_jobs(
     each once.
     """
     problems: dict[str, None] = {}
-    hints: dict[str, None] = {}
+    is_unplaced = False
     chosen: dict[str, dict[str, None]] = {}
     checked: set[tuple[str, str]] = set()
     for job in jobs:
@@ -54,9 +51,9 @@ def check_jobs(
                 chosen.setdefault(placement.why, {})[rule] = None
         except (WorkflowError, ImageError) as error:
             problems[str(error)] = None
-            if isinstance(error, UnplacedError):
-                hints[_LEAVE_QUEUES] = None
+            is_unplaced |= isinstance(error, UnplacedError)
     if problems:
+        hints = [_LEAVE_QUEUES] if is_unplaced else []
         raise WorkflowError("\n".join(["Nothing was submitted:", *problems, *hints]))
     for why, rules in chosen.items():
         say(f"Rule {', '.join(rules)}: {why}.")

@@ -35,6 +35,10 @@ Resolve = Callable[[str], Resolved]
 """Gives the image of a `container:` value; raises ImageError."""
 
 
+IF_A_HOOK_CHANGES_IT = "Would PBS take it all the same, as a hook of this site changes requests? Then"
+"""Begins what is said once with an UnplacedError: how to leave queues to PBS, in the words of who was asked."""
+
+
 class UnplacedError(WorkflowError):
     """A request over the limits of queues or nodes, as PBS shows them."""
 

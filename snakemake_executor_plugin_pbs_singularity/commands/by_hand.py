@@ -29,7 +29,7 @@ from ..pbs import PbsError
 from ..pbs.request import Request
 from ..settings import ExecutorSettings, split_options
 from ..site import Site, containers_may_run_here, find_site
-from ..task import UnplacedError, place, site_resources, surroundings, with_gpu_options
+from ..task import IF_A_HOOK_CHANGES_IT, UnplacedError, place, site_resources, surroundings, with_gpu_options
 from ..tasks.binds import bind_sources, check_bindable, check_sources
 from ..tasks.request import build_request
 from ..tasks.script import Container, DirectTask, batch_script
@@ -44,10 +44,7 @@ _STEP = 0.1
 """Seconds in which the end of a command, or a signal for it, is noticed."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")
 """A path that no shell takes apart."""
-_LEAVE_QUEUES = (
-    "Would PBS take it all the same, as a hook of this site changes requests? Then set "
-    "SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES=true."
-)
+_LEAVE_QUEUES = f"{IF_A_HOOK_CHANGES_IT} set SNAKEMAKE_PBS_SINGULARITY_LEAVE_QUEUES=true."
 _OPTIONS = (
     click.option("--threads", metavar="N", type=click.IntRange(min=1), default=1, help="Cores.  [default: 1]"),
     click.option("--mem", "mem_mb", metavar="MB", type=mebibytes, help="Memory on each node: MiB, or as 4gb."),
