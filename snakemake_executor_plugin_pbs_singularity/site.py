@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 
@@ -135,15 +135,11 @@ def find_site(
     `sources` is the folder of the Snakefile, `state` one of ours in the working directory. A compute node may have no
     commands of PBS: what submits nothing does not need it.
     """
-
-    def the_pbs() -> Pbs:
-        return find_pbs(with_local_pbs(environment) if settings.pbs == "local" else environment, settings.pbs)
-
     try:
         nodes = Nodes(settings.container_command, settings.container_version, settings.node_setup)
         check_nodes(nodes)
         site = Site(
-            find_pbs=the_pbs,
+            find_pbs=partial(pbs_of, settings.pbs, environment),
             environment=environment,
             libraries=library_folders(settings),
             store=Path(settings.store).expanduser().absolute() if settings.store else state / "images",
@@ -182,9 +178,11 @@ def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in CARRIED_VARIABLES or name.startswith("LC_")}
 
 
-def with_local_pbs(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give an environment with the commands of the local PBS first on PATH."""
+def pbs_of(kind: str, environment: Mapping[str, str]) -> Pbs:
+    """Give the PBS that the setting `pbs` means in an environment. Raises PbsError."""
+    if kind != "local":
+        return find_pbs(environment, kind)
     from .pbs.local import provide
 
     commands = provide(environment)
-    return {**environment, "PATH": f"{commands}{os.pathsep}{environment.get('PATH', os.defpath)}"}
+    return find_pbs({**environment, "PATH": f"{commands}{os.pathsep}{environment.get('PATH', os.defpath)}"})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ..pbs import JobStatus, Pbs, PbsError, array_of, delete, find_by_name, find_pbs, status, subjob_id, subjob_status
+from ..pbs import JobStatus, Pbs, PbsError, array_of, delete, find_by_name, status, subjob_id, subjob_status
 from ..text import count
 from ..tracking.ledger import LEDGER_NAME, LedgerBatch, LedgerTask, read_ledger
 from ..tracking.run_folder import STATE
@@ -121,10 +121,9 @@ def _ask(batches: Iterable[LedgerBatch], pbs: Pbs) -> list[Job]:
 
 def _pbs() -> Pbs:
     """Find the PBS that a run started here would use. Raises PbsError, and ClickException for settings that are bad."""
-    from ..site import with_local_pbs  # takes Snakemake's interfaces along, which are slow to import
+    from ..site import pbs_of  # takes Snakemake's interfaces along, which are slow to import
 
-    kind = find_settings({}).pbs
-    return find_pbs(with_local_pbs(os.environ) if kind == "local" else os.environ, kind)
+    return pbs_of(find_settings({}).pbs, os.environ)
 
 
 def _values(job: Job) -> dict[str, str]:

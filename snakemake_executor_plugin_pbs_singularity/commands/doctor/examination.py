@@ -13,12 +13,12 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from ...images import ImageError, Runtime, find_runtime
 from ...images.nodes import Nodes, check_nodes, node_runtime
-from ...pbs import Pbs, PbsError, Placement, find_pbs
+from ...pbs import Pbs, PbsError, Placement
 from ...pbs.placement import is_elsewhere
 from ...pbs.request import Request
 from ...pbs.survey import Survey
 from ...settings import DEFAULT_LIBRARY, ExecutorSettings, container_options, library_folders
-from ...site import carried_environment, with_local_pbs
+from ...site import carried_environment, pbs_of
 from ...tasks.binds import bind_sources
 from ...tasks.request import build_request
 from ...tasks.script import Container, container_command
@@ -138,15 +138,13 @@ def _kind(pbs: Pbs) -> str:
 
 def _look_at_pbs(seen: Examination) -> None:
     settings = seen.settings
-    local = settings.pbs == "local"
-    environment = with_local_pbs(seen.environment) if local else seen.environment
     try:
-        found = find_pbs(environment, settings.pbs)
+        found = pbs_of(settings.pbs, seen.environment)
         seen.pbs = replace(found, time_limit=_TIME_LIMIT)
     except PbsError as error:
         seen.findings.append(problem("PBS", error.problem, error.remedy))
         return
-    what = "The local PBS of this one machine, for trying out" if local else _kind(found)
+    what = "The local PBS of this one machine, for trying out" if settings.pbs == "local" else _kind(found)
     seen.findings.append(ok("PBS", f"{what}; its commands are in {found.commands}."))
     survey = seen.survey = Survey(seen.pbs, nodes_may_come=settings.never_run_minutes == 0)
     server, queues = survey.server, survey.queues if survey.server is not None else None
